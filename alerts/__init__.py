@@ -1,0 +1,1 @@
+"""The step that tells people: rules, routing, grouping, delivery. Nothing is wired here yet."""

@@ -1,0 +1,1 @@
+"""The nouns: frozen dataclasses and functions over them. No I/O, no clock."""

@@ -1,0 +1,1 @@
+"""One blueprint per page; fragments are the same partials."""

@@ -1,0 +1,1 @@
+"""Functions over a Session, one file per noun. The only importer of SQLAlchemy."""

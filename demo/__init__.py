@@ -1,0 +1,1 @@
+"""The simulated fleet behind `quarterdeck demo`. Only `app.cli` may import it."""
