@@ -85,9 +85,7 @@ def rebin(upper_bounds: Floats, counts: Floats) -> Floats:
     spread = np.zeros((len(upper_bounds) + 1, BUCKETS))
     for i in range(len(upper_bounds)):
         width = max(edges[i + 1] - edges[i], 1e-12)
-        overlap = np.clip(
-            np.minimum(BOUNDS[1:], edges[i + 1]) - np.maximum(BOUNDS[:-1], edges[i]), 0.0, None
-        )
+        overlap = np.clip(np.minimum(BOUNDS[1:], edges[i + 1]) - np.maximum(BOUNDS[:-1], edges[i]), 0.0, None)
         overlap[0] += max(0.0, min(BOUNDS[0], edges[i + 1]) - edges[i])
         spread[i] = overlap / width
     above = np.array([upper_bounds[-1] if len(upper_bounds) else BOUNDS[0]])

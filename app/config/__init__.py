@@ -1,0 +1,44 @@
+"""The configuration: one declaration per setting; file, environment and secret files; all errors at once."""
+
+from app.config.duration import format_duration, parse_duration
+from app.config.load import load
+from app.config.schema import schema
+from app.config.settings import (
+    Auth,
+    Broker,
+    Cluster,
+    Config,
+    Identity,
+    IdentityRule,
+    KubeAccess,
+    Kubernetes,
+    Otlp,
+    Prometheus,
+    Retention,
+    Secret,
+    Server,
+    Store,
+    Tls,
+)
+
+__all__ = [
+    "Auth",
+    "Broker",
+    "Cluster",
+    "Config",
+    "Identity",
+    "IdentityRule",
+    "KubeAccess",
+    "Kubernetes",
+    "Otlp",
+    "Prometheus",
+    "Retention",
+    "Secret",
+    "Server",
+    "Store",
+    "Tls",
+    "format_duration",
+    "load",
+    "parse_duration",
+    "schema",
+]

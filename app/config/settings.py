@@ -1,0 +1,263 @@
+"""Every setting, declared once: its name and type are the field, its default and sentence stand beside it.
+
+`load` reads these declarations, `schema` publishes them, and the documentation test compares them with
+docs/configuration.md. A field of type Secret may be given inline or, better, as `<name>_file`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+
+class Secret:
+    """A value that never shows itself: repr and str are masked, `reveal()` gives it."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value, for the one place that needs it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+REQUIRED: Any = dataclasses.MISSING
+
+
+def setting(default: Any, sentence: str, *, check: Callable[[Any], str | None] | None = None) -> Any:
+    """A field with its sentence and, if given, a check that answers what is wrong with a value (or None)."""
+    metadata = {"sentence": sentence, "check": check}
+    if default is REQUIRED:
+        return dataclasses.field(metadata=metadata, kw_only=True)
+    if callable(default):
+        return dataclasses.field(default_factory=default, metadata=metadata, kw_only=True)
+    return dataclasses.field(default=default, metadata=metadata, kw_only=True)
+
+
+def _listen(value: str) -> str | None:
+    host, colon, port = value.rpartition(":")
+    if colon and host and port.isdigit() and 0 <= int(port) <= 65535:
+        return None
+    return f"{value!r} is not HOST:PORT, such as 127.0.0.1:8080"
+
+
+def _http_url(value: str) -> str | None:
+    if value.startswith(("http://", "https://")) and len(value.split("/", 3)[2]) > 0:
+        return None
+    return f"{value!r} is not an http:// or https:// address"
+
+
+def _store_url(value: str) -> str | None:
+    if value.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
+        return None
+    return f"{value!r} is no store: use sqlite:///FILE or postgresql://USER@HOST/DATABASE"
+
+
+def _broker_url(value: str) -> str | None:
+    if value.startswith(("memory://", "redis://", "rediss://")):
+        return None
+    return f"{value!r} is no broker: use memory:// (one process) or redis://HOST:PORT/0"
+
+
+def _name(value: str) -> str | None:
+    if (
+        value
+        and len(value) <= 63
+        and all(c.isalnum() or c in "-_." for c in value)
+        and not value.startswith("~")
+    ):
+        return None
+    return f"{value!r} is no name: letters, digits, dash, dot and underscore, at most 63"
+
+
+def _positive(value: Any) -> str | None:
+    zero = timedelta(0) if isinstance(value, timedelta) else 0
+    return None if value > zero else "must be more than zero"
+
+
+def _not_negative(value: int) -> str | None:
+    return None if value >= 0 else "must not be negative"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The web server."""
+
+    listen: str = setting(
+        "127.0.0.1:8080", "Address and port to listen on; loopback by default.", check=_listen
+    )
+    external_url: str | None = setting(
+        None, "Address under which browsers reach it; links and the Origin check use it.", check=_http_url
+    )
+    trusted_proxies: int = setting(
+        0, "How many reverse proxies stand in front and set X-Forwarded-For.", check=_not_negative
+    )
+    secret_key: Secret | None = setting(
+        None,
+        "Key for signatures and the audit chain, 32 characters or more; made in the state directory if absent.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long each resolution of fleet history is kept."""
+
+    minute: timedelta = setting(timedelta(hours=48), "One-minute history.", check=_positive)
+    ten_minutes: timedelta = setting(timedelta(days=14), "Ten-minute history.", check=_positive)
+    hour: timedelta = setting(timedelta(days=400), "One-hour history.", check=_positive)
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The database."""
+
+    url: str = setting(
+        "sqlite:///quarterdeck.db",
+        "SQLite file (relative to the state directory) or PostgreSQL.",
+        check=_store_url,
+    )
+    retention: Retention = setting(Retention, "How long history is kept.")
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """The queue between the processes."""
+
+    url: str = setting(
+        "memory://", "memory:// inside one process, redis://… between several.", check=_broker_url
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """TLS towards a source; certificates are always verified."""
+
+    ca_file: Path | None = setting(None, "Certificates to trust instead of the system's.")
+    cert_file: Path | None = setting(None, "Client certificate.")
+    key_file: Path | None = setting(None, "Key of the client certificate.")
+
+
+@dataclass(frozen=True, slots=True)
+class Prometheus:
+    """A Prometheus, or any engine with its query API."""
+
+    url: str = setting(REQUIRED, "Base address, without /api/v1.", check=_http_url)
+    bearer_token: Secret | None = setting(None, "Bearer token.")
+    username: str | None = setting(None, "User name for basic authentication.")
+    password: Secret | None = setting(None, "Password for basic authentication.")
+    tls: Tls = setting(Tls, "TLS towards it.")
+    query_timeout: timedelta = setting(timedelta(seconds=10), "Longest wait for one query.", check=_positive)
+    interval: timedelta = setting(timedelta(seconds=15), "Time between two looks.", check=_positive)
+    rate_window: timedelta = setting(
+        timedelta(minutes=1), "Window of rates; widened to four scrape intervals by itself.", check=_positive
+    )
+    accept_encoding: Literal["identity", "gzip"] = setting(
+        "identity", "gzip saves bytes on a WAN and costs CPU on both sides."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class KubeAccess:
+    """Credentials for plans and writes; loaded only by serve and the worker of the act queue."""
+
+    in_cluster: bool = setting(False, "Use the pod's own service account.")
+    kubeconfig: Path | None = setting(None, "A kubeconfig file.")
+    context: str | None = setting(None, "Context in it; its current one if absent.")
+
+
+@dataclass(frozen=True, slots=True)
+class Kubernetes:
+    """A Kubernetes API, read only; `act` holds the credentials that may write."""
+
+    in_cluster: bool = setting(False, "Use the pod's own service account.")
+    kubeconfig: Path | None = setting(None, "A kubeconfig file.")
+    context: str | None = setting(None, "Context in it; its current one if absent.")
+    namespaces: tuple[str, ...] = setting((), "Watch only these namespaces; all if empty.")
+    act: KubeAccess | None = setting(
+        None, "Credentials for plans and writes; without them nothing can be changed."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """One Kubernetes cluster with its Prometheus."""
+
+    name: str = setting(REQUIRED, "Name, part of every id; never change it.", check=_name)
+    prometheus: Prometheus | None = setting(None, "Its Prometheus.")
+    kubernetes: Kubernetes | None = setting(None, "Its Kubernetes API.")
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityRule:
+    """Parties whose fields match all patterns are this service."""
+
+    match: dict[str, str] = setting(
+        REQUIRED,
+        "Field of the party (name, namespace, workload, pod, address, engine) to a full regular expression.",
+    )
+    service: str = setting(REQUIRED, "Name of the service; $1 is the first group of the pattern on name.")
+    namespace: str | None = setting(None, "Its namespace; as seen if absent.")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """How the names of several sources become one service."""
+
+    rules: tuple[IdentityRule, ...] = setting((), "Own rules, tried first, in order.")
+
+
+@dataclass(frozen=True, slots=True)
+class Otlp:
+    """Traces pushed to /v1/traces."""
+
+    listen: str | None = setting(
+        None, "A second address for OTLP/HTTP; serve tries 127.0.0.1:4318 if absent.", check=_listen
+    )
+    max_body_bytes: int = setting(16 * 1024 * 1024, "Largest body, after decompression.", check=_positive)
+    max_spans: int = setting(1_000_000, "Most spans kept while they wait to be joined.", check=_positive)
+    sampling_attribute: str | None = setting(
+        None, "Span attribute that holds the sampling ratio, where tracestate does not."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """Who gets in."""
+
+    local: bool = setting(True, "Users with passwords kept in the store.")
+    anonymous: Literal["none", "viewer"] = setting("none", "What a visitor without a session may do.")
+    open: tuple[Literal["otlp"], ...] = setting((), "Interfaces that need no token even off loopback.")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole configuration. `state_dir` and `secret_key` are settled by `load`, not read from the file."""
+
+    server: Server = setting(Server, "The web server.")
+    store: Store = setting(Store, "The database.")
+    broker: Broker = setting(Broker, "The queue between the processes.")
+    clusters: tuple[Cluster, ...] = setting((), "The clusters that are watched.")
+    identity: Identity = setting(Identity, "How names become services.")
+    otlp: Otlp = setting(Otlp, "Traces pushed to us.")
+    auth: Auth = setting(Auth, "Who gets in.")
+    state_dir: Path = dataclasses.field(default=Path("quarterdeck-data"), kw_only=True)
+    secret_key: Secret = dataclasses.field(default=Secret(""), kw_only=True)
+
+
+SETTLED = frozenset({"state_dir", "secret_key"})
+"""Fields of Config that are not settings of the file."""
