@@ -227,11 +227,10 @@ class _Reader:
         made = []
         for index, item in enumerate(node.value):
             where = f"{at}[{index}]"
-            one = (
-                self._section(kind, item, where)
-                if dataclasses.is_dataclass(kind)
-                else self._value(kind, item, where)
-            )
+            if dataclasses.is_dataclass(kind):
+                one = self._section(typing.cast("type[Any]", kind), item, where)
+            else:
+                one = self._value(kind, item, where)
             if one is not None and one is not _MISSING:
                 made.append(one)
         names = [one.name for one in made if hasattr(one, "name")]
