@@ -1,0 +1,260 @@
+"""Trace requests on the wire: the slim protobuf schema and OTLP's JSON mapping.
+
+Only what we read is declared; the C parsers skip the rest. Attributes, links and status stay undecoded until a
+span needs them. Source: opentelemetry-proto 1.x; OTLP 1.9 for JSON (ids in hex, numeric kinds, 64-bit integers
+as text).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
+
+from collectors.otlp_body import Malformed
+
+
+class AnyValue(msgspec.Struct, gc=False, rename="camel"):
+    """The scalar kinds of OTLP's AnyValue; lists, maps and bytes are skipped."""
+
+    string_value: str | None = None
+    bool_value: bool | None = None
+    int_value: int | None = None
+    double_value: float | str | None = None
+
+
+class KeyValue(msgspec.Struct, gc=False):
+    """One attribute."""
+
+    key: str = ""
+    value: AnyValue | None = None
+
+
+class JsonStatus(msgspec.Struct, gc=False):
+    """Status of a span: 2 is ERROR."""
+
+    code: int | None = 0
+
+
+class JsonLink(msgspec.Struct, gc=False, rename="camel"):
+    """Another span this one follows from."""
+
+    trace_id: str | None = ""
+    span_id: str | None = ""
+
+
+_Unsigned = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class JsonSpan(msgspec.Struct, gc=False, rename="camel"):
+    """A span; attributes and links are kept as text until they are needed."""
+
+    trace_id: str | None = ""
+    span_id: str | None = ""
+    parent_span_id: str | None = ""
+    trace_state: str | None = ""
+    kind: int | None = 0
+    start_time_unix_nano: _Unsigned | None = 0
+    end_time_unix_nano: _Unsigned | None = 0
+    status: JsonStatus | None = None
+    attributes: msgspec.Raw = msgspec.Raw(b"[]")
+    links: msgspec.Raw = msgspec.Raw(b"[]")
+
+
+class _ScopeSpans(msgspec.Struct, gc=False):
+    spans: list[JsonSpan] | None = None
+
+
+class _Resource(msgspec.Struct, gc=False):
+    attributes: msgspec.Raw = msgspec.Raw(b"[]")
+
+
+class _ResourceSpans(msgspec.Struct, gc=False, rename="camel"):
+    resource: _Resource | None = None
+    scope_spans: list[_ScopeSpans] | None = None
+
+
+class _JsonRequest(msgspec.Struct, gc=False, rename="camel"):
+    resource_spans: list[_ResourceSpans] | None = None
+
+
+_json_request = msgspec.json.Decoder(_JsonRequest, strict=False)
+_json_attributes = msgspec.json.Decoder(list[KeyValue] | None, strict=False)
+_json_links = msgspec.json.Decoder(list[JsonLink] | None, strict=False)
+
+_Proto = descriptor_pb2.FieldDescriptorProto
+_BYTES, _INT32, _INT64 = _Proto.TYPE_BYTES, _Proto.TYPE_INT32, _Proto.TYPE_INT64
+_FIXED64, _DOUBLE, _BOOL = _Proto.TYPE_FIXED64, _Proto.TYPE_DOUBLE, _Proto.TYPE_BOOL
+
+# message -> (field, number, type or message name, repeated). Strings are declared as bytes: same wire type, and
+# invalid UTF-8 in a name then costs that name, not the whole body.
+_SCHEMA: dict[str, tuple[tuple[str, int, int | str, bool], ...]] = {
+    "Request": (("resource_spans", 1, "ResourceSpans", True),),
+    "ResourceSpans": (("resource", 1, _BYTES, False), ("scope_spans", 2, "ScopeSpans", True)),
+    "ScopeSpans": (("spans", 2, "Span", True),),
+    "Span": (
+        ("trace_id", 1, _BYTES, False),
+        ("span_id", 2, _BYTES, False),
+        ("trace_state", 3, _BYTES, False),
+        ("parent_span_id", 4, _BYTES, False),
+        ("kind", 6, _INT32, False),
+        ("start", 7, _FIXED64, False),
+        ("end", 8, _FIXED64, False),
+        ("attributes", 9, _BYTES, True),
+        ("links", 13, _BYTES, True),
+        ("status", 15, _BYTES, False),
+    ),
+    "Resource": (("attributes", 1, _BYTES, True),),
+    "KeyValue": (("key", 1, _BYTES, False), ("value", 2, "AnyValue", False)),
+    "AnyValue": (
+        ("string_value", 1, _BYTES, False),
+        ("bool_value", 2, _BOOL, False),
+        ("int_value", 3, _INT64, False),
+        ("double_value", 4, _DOUBLE, False),
+    ),
+    "Link": (("trace_id", 1, _BYTES, False), ("span_id", 2, _BYTES, False)),
+    "SpanStatus": (("code", 3, _INT32, False),),
+    "Response": (("partial_success", 1, "PartialSuccess", False),),
+    "PartialSuccess": (("rejected_spans", 1, _INT64, False), ("error_message", 2, _BYTES, False)),
+    "Status": (("code", 1, _INT32, False), ("message", 2, _BYTES, False)),
+}
+
+
+def _messages() -> dict[str, Any]:
+    file = descriptor_pb2.FileDescriptorProto(
+        name="quarterdeck/otlp.proto", package="quarterdeck.otlp", syntax="proto3"
+    )
+    for name, fields in _SCHEMA.items():
+        message = file.message_type.add(name=name)
+        for field, number, kind, repeated in fields:
+            made = message.field.add(name=field, number=number)
+            made.label = _Proto.LABEL_REPEATED if repeated else _Proto.LABEL_OPTIONAL
+            if isinstance(kind, str):
+                made.type, made.type_name = _Proto.TYPE_MESSAGE, f".quarterdeck.otlp.{kind}"
+            else:
+                made.type = kind  # type: ignore[assignment]
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(file.SerializeToString())
+    find = pool.FindMessageTypeByName
+    return {name: message_factory.GetMessageClass(find(f"quarterdeck.otlp.{name}")) for name in _SCHEMA}
+
+
+PROTO = _messages()
+
+
+def parse_protobuf(body: bytes) -> Any:
+    """A slim `Request`. Raises Malformed."""
+    try:
+        return PROTO["Request"].FromString(body)
+    except DecodeError as error:
+        raise Malformed("the body is not an OTLP trace request in protobuf") from error
+
+
+def parse_json(body: bytes) -> _JsonRequest:
+    """A request in OTLP's JSON mapping. Raises Malformed."""
+    try:
+        return _json_request.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Malformed(f"the body is not an OTLP trace request in JSON: {str(error)[:200]}") from error
+
+
+def status_is_error(status: bytes) -> bool:
+    """Whether an undecoded protobuf Status says ERROR; what cannot be read says nothing."""
+    try:
+        return bool(PROTO["SpanStatus"].FromString(status).code == 2)
+    except DecodeError:
+        return False
+
+
+def resource_attributes(resource: bytes) -> dict[str, str]:
+    """All scalar attributes of an undecoded protobuf Resource, as text."""
+    try:
+        return proto_attributes(PROTO["Resource"].FromString(resource).attributes, None)
+    except DecodeError:
+        return {}
+
+
+def proto_attributes(pairs: Any, wanted: frozenset[bytes] | None) -> dict[str, str]:
+    """The wanted (None = all) scalar attributes of undecoded protobuf KeyValues, as text.
+
+    The key is compared in the bytes (its tag 0x0a and one length byte come first in every encoder's output);
+    only a hit is decoded.
+    """
+    found: dict[str, str] = {}
+    for pair in pairs:
+        plain = len(pair) > 2 and pair[0] == 0x0A and pair[1] < 0x80
+        if plain and wanted is not None and pair[2 : 2 + pair[1]] not in wanted:
+            continue
+        try:
+            parsed = PROTO["KeyValue"].FromString(pair)
+        except DecodeError:
+            continue
+        if wanted is None or parsed.key in wanted:
+            text = _proto_text(parsed.value)
+            if text:
+                found.setdefault(_decoded(parsed.key), text)
+    return found
+
+
+def _proto_text(value: Any) -> str:
+    if value.string_value:
+        return _decoded(value.string_value)
+    if value.int_value:
+        return str(value.int_value)
+    if value.double_value:
+        return repr(value.double_value)
+    return "true" if value.bool_value else ""
+
+
+def _decoded(text: bytes) -> str:
+    return text[:2048].decode("utf-8", "replace")
+
+
+def proto_links(links: Any) -> list[tuple[bytes, bytes]]:
+    """(trace id, span id) of undecoded protobuf links; unreadable ones are left out."""
+    found = []
+    for link in links:
+        try:
+            parsed = PROTO["Link"].FromString(link)
+        except DecodeError:
+            continue
+        found.append((parsed.trace_id, parsed.span_id))
+    return found
+
+
+def json_attributes(raw: msgspec.Raw, wanted: frozenset[str] | None) -> dict[str, str]:
+    """The wanted (None = all) scalar attributes of a JSON attribute list, as text; {} if it is not one."""
+    try:
+        pairs = _json_attributes.decode(raw) or []
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return {}
+    found: dict[str, str] = {}
+    for pair in pairs:
+        if pair.value is not None and (wanted is None or pair.key in wanted):
+            text = _json_text(pair.value)
+            if text:
+                found.setdefault(pair.key, text)
+    return found
+
+
+def _json_text(value: AnyValue) -> str:
+    if value.string_value:
+        return value.string_value[:2048]
+    if value.int_value is not None:
+        return str(value.int_value)
+    if value.double_value is not None:
+        return str(value.double_value)
+    return "true" if value.bool_value else ""
+
+
+def json_links(raw: msgspec.Raw) -> list[tuple[bytes, bytes]]:
+    """(trace id, span id) of a JSON link list; unreadable ones are left out."""
+    found = []
+    try:
+        for link in _json_links.decode(raw) or []:
+            found.append((bytes.fromhex(link.trace_id or ""), bytes.fromhex(link.span_id or "")))
+    except (msgspec.MsgspecError, ValueError):
+        return found
+    return found
