@@ -60,3 +60,37 @@ def _type(kind: Any) -> dict[str, Any]:
         return {"type": "string", "pattern": _DURATION}
     plain = {bool: "boolean", int: "integer", str: "string", Path: "string", Secret: "string"}
     return {"type": plain[kind]}
+
+
+def table() -> str:
+    """Every setting as the Markdown table of docs/configuration.md (a test keeps both equal)."""
+    rows = ["| setting | default | meaning |", "|---|---|---|"]
+    rows += [f"| `{name}` | {default} | {sentence} |" for name, default, sentence in _rows(Config, "")]
+    return "\n".join(rows) + "\n"
+
+
+def _rows(cls: type[Any], at: str) -> list[tuple[str, str, str]]:
+    hints = typing.get_type_hints(cls)
+    made: list[tuple[str, str, str]] = []
+    for declared in dataclasses.fields(cls):
+        if cls is Config and declared.name in SETTLED:
+            continue
+        kind = hints[declared.name]
+        inner = next((arg for arg in get_args(kind) if dataclasses.is_dataclass(arg)), kind)
+        name = f"{at}{declared.name}"
+        if dataclasses.is_dataclass(inner) and isinstance(inner, type):
+            made += _rows(inner, f"{name}[]." if get_origin(kind) is tuple else f"{name}.")
+        else:
+            made.append((name, _default(declared), declared.metadata["sentence"]))
+    return made
+
+
+def _default(declared: dataclasses.Field[Any]) -> str:
+    value = declared.default
+    if value is dataclasses.MISSING:
+        return "required"
+    if value in (None, ()):
+        return "-"
+    if isinstance(value, timedelta):
+        return f"`{format_duration(value)}`"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
