@@ -215,7 +215,17 @@ def web(config: Config) -> int:
     store = open_store(config)
     store.check_schema()
     store.dispose()
-    return run_gunicorn(config)
+    return run_gunicorn(config.server.listen, lambda: _web_app(config))
+
+
+def _web_app(config: Config) -> Any:
+    """The application of one web worker, with its own receiver for traces."""
+    store = open_store(config)
+    otlp = collect.otlp_collector(config)
+    collect.Watching(config, store, [otlp] if otlp else []).start()
+    app = create_app(config, store, otlp=otlp)
+    tune_collector()
+    return app
 
 
 def worker(config: Config, queues: str) -> int:
