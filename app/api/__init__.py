@@ -1,1 +1,5 @@
-"""The JSON edge: `/api/v1`, OTLP, liveness and metrics."""
+"""JSON for programs, version 1. `BLUEPRINTS` names every blueprint that is served."""
+
+from __future__ import annotations
+
+BLUEPRINTS: tuple[str, ...] = ()

@@ -1,1 +1,15 @@
-"""One blueprint per page; fragments are the same partials."""
+"""Pages: one blueprint per page, and the shell around them. The factory registers `BLUEPRINTS`."""
+
+from __future__ import annotations
+
+# Dotted `module:name`. Adding a page is one line here; docs/frontend.md tells the rest.
+BLUEPRINTS = (
+    "app.pages.shell:blueprint",
+    "app.pages.fragments:blueprint",
+    "app.pages.login:blueprint",
+    "app.pages.setup:blueprint",
+    "app.pages.fleet:blueprint",
+    "app.pages.search:blueprint",
+    "app.pages.settings:blueprint",
+    "app.pages.tokens:blueprint",
+)

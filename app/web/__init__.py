@@ -1,1 +1,1 @@
-"""What pages, API and live push share at the edge: access, CSRF, headers, ETags, reading for views."""
+"""What pages, API and sockets share: access control, forgery checks, headers, limits, reading the store."""

@@ -1,0 +1,180 @@
+"""The store as pages, API and live see it: cached by revision, so that a tick is read once for all viewers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from threading import Lock
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from app import clock
+from app.errors import NotFound
+from app.model.fleet import Freshness, Topology
+from app.model.inventory import Inventory
+from app.model.series import Window
+from app.store import frames, live, positions, snapshots, sources, topics
+from app.understand.topology import from_frame
+from app.web.cache import Cache
+from app.web.merge import merged
+
+if TYPE_CHECKING:
+    from app.store.engine import Store
+    from app.store.frames import Series
+
+Value = TypeVar("Value")
+Points = tuple[float | None, ...]
+
+LIVE_WINDOW = timedelta(seconds=60)
+MINUTE = timedelta(minutes=1)
+_SPARK_LENGTH = timedelta(hours=1)
+_SETTLED = timedelta(minutes=5)  # younger minutes may still gain late spans or back-fill
+
+
+class Reader:
+    """Cached views of the store. Every value handed out is shared: treat it as read only.
+
+    `revision_ttl` (seconds) is how long a revision once read is believed; the poller of the sockets calls
+    `forget` before it tells browsers that something went stale, so none can fetch an old answer after that.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        monotonic: Callable[[], float] = clock.monotonic,
+        revision_ttl: float = 0.2,
+    ) -> None:
+        self._store = store
+        self._monotonic = monotonic
+        self._ttl = revision_ttl
+        self._revisions: dict[tuple[str, ...], tuple[float, int]] = {}
+        self._cache: Cache[object] = Cache(400)
+        self._lock = Lock()
+
+    def revision(self, *names: str) -> int:
+        """The newest revision of these topics, at most `revision_ttl` old."""
+        now = self._monotonic()
+        known = self._revisions.get(names)
+        if known is not None and now - known[0] < self._ttl:
+            return known[1]
+        with self._store.reading() as session:
+            found = topics.revision(session, names)
+        self._revisions[names] = (now, found)
+        if len(self._revisions) > 4096:
+            self.forget()
+        return found
+
+    def forget(self) -> None:
+        """Believe no remembered revision any longer."""
+        self._revisions = {}
+
+    def clusters(self) -> list[str]:
+        """Names of the clusters that have been evaluated at least once."""
+        return self._once(("clusters",), ("fleet", "topology"), self._read_clusters)
+
+    def topology(
+        self, cluster: str | None = None, at: datetime | None = None, window: timedelta | None = None
+    ) -> Topology:
+        """The fleet now (no `at`, no other window) or as it was; of one cluster or of all together.
+
+        An empty store gives an empty topology. Raises NotFound for a cluster that nobody knows.
+        """
+        names = self.clusters()
+        if cluster is not None and cluster not in names:
+            raise NotFound("No data of a cluster with this name.")
+        wanted = [cluster] if cluster is not None else names
+        parts = [self._one(name, at, window or LIVE_WINDOW) for name in wanted]
+        return merged(parts, window or LIVE_WINDOW, self.freshness(cluster))
+
+    def freshness(self, cluster: str | None = None) -> tuple[Freshness, ...]:
+        """How old the word of each source is."""
+        return self._once(("freshness", cluster), ("sources",), lambda: self._read_sources(cluster))
+
+    def inventory(self, cluster: str) -> tuple[Inventory, datetime] | None:
+        """What Kubernetes said last about a cluster and when; None = it never spoke."""
+        return self._once(("inventory", cluster), ("fleet", "sources"), lambda: self._read_inventory(cluster))
+
+    def positions(self, view: str) -> dict[str, tuple[float, float, bool]]:
+        """Where the nodes of a view stand: id -> (x, y, pinned)."""
+        return self._once(("positions", view), ("topology", "positions"), lambda: self._read_positions(view))
+
+    def series(self, cluster: str, ids: Sequence[str], window: Window, step: timedelta) -> Series:
+        """Traffic of rows over time (columns as `store.frames.series` gives them)."""
+        key = ("series", cluster, tuple(ids), window, step)
+        return self._once(key, ("fleet",), lambda: self._read_series(cluster, ids, window, step))
+
+    def spark(self, ids: Iterable[str], metric: str = "rps") -> dict[str, Points]:
+        """The last hour in minutes per node or edge id: `rps`, `error_ratio`, or seconds at `p95`."""
+        by_cluster: dict[str, list[str]] = {}
+        for one in ids:
+            by_cluster.setdefault(one.partition(":")[0], []).append(one)
+        points: dict[str, Points] = {}
+        for cluster, wanted in by_cluster.items():
+            points |= self._sparks(cluster, tuple(sorted(wanted)), metric)
+        return points
+
+    # -- reading -------------------------------------------------------------------------------------------
+
+    def _once(self, key: tuple[object, ...], names: tuple[str, ...], read: Callable[[], Value]) -> Value:
+        value = self._cache.get((*key, self.revision(*names)), read)
+        return value  # type: ignore[return-value]  # one cache holds values of all kinds, told apart by key
+
+    def _one(self, cluster: str, at: datetime | None, window: timedelta) -> Topology:
+        if at is None and window == LIVE_WINDOW:
+            return self._once(("live", cluster), ("fleet", "topology"), lambda: self._read_live(cluster))
+        end = at or clock.now()
+        end = end.replace(second=0, microsecond=0)
+        if at is not None and clock.now() - end > _SETTLED:
+            key = ("past", cluster, end, window)
+            return self._cache.get(key, lambda: self._read_past(cluster, end, window))  # type: ignore[return-value]
+        return self._once(
+            ("recent", cluster, end, window), ("fleet",), lambda: self._read_past(cluster, end, window)
+        )
+
+    def _read_clusters(self) -> list[str]:
+        with self._store.reading() as session:
+            return sorted(live.clusters(session))
+
+    def _read_live(self, cluster: str) -> Topology:
+        with self._store.reading() as session:
+            found = live.current(session, cluster)
+        return found or Topology(cluster, clock.now(), LIVE_WINDOW)
+
+    def _read_past(self, cluster: str, end: datetime, window: timedelta) -> Topology:
+        with self._store.reading() as session:
+            frame = frames.merged(session, cluster, Window(end - window, end))
+        return from_frame(frame) if frame is not None else Topology(cluster, end, window)
+
+    def _read_sources(self, cluster: str | None) -> tuple[Freshness, ...]:
+        with self._store.reading() as session:
+            return tuple(sources.all_sources(session, cluster))
+
+    def _read_inventory(self, cluster: str) -> tuple[Inventory, datetime] | None:
+        with self._store.reading() as session:
+            found = snapshots.get(session, cluster, "kubernetes")
+        return (found.inventory, found.as_of) if found is not None and found.inventory is not None else None
+
+    def _read_positions(self, view: str) -> dict[str, tuple[float, float, bool]]:
+        with self._store.reading() as session:
+            return positions.positions(session, view)
+
+    def _read_series(self, cluster: str, ids: Sequence[str], window: Window, step: timedelta) -> Series:
+        with self._store.reading() as session:
+            return frames.series(session, cluster, list(ids), window, step)
+
+    def _sparks(self, cluster: str, ids: tuple[str, ...], metric: str) -> dict[str, Points]:
+        end = clock.now().replace(second=0, microsecond=0)
+        found = self.series(cluster, ids, Window(end - _SPARK_LENGTH, end), MINUTE)
+        return {one: points_of(found, one, metric) for one in ids}
+
+
+def points_of(series: Series, one: str, metric: str) -> Points:
+    """One metric of one row as plain numbers, None where nobody could look or nothing was asked."""
+    raise NotImplementedError
+
+
+def plain(column: Sequence[float]) -> Points:
+    """A column as JSON can carry it: four significant digits, None for NaN."""
+    return tuple(None if np.isnan(value) else float(f"{value:.4g}") for value in column)
