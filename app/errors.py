@@ -7,6 +7,7 @@ QuarterdeckError
 │   └── StoreUnavailable   the database did not answer or is locked
 ├── SourceError            a collector could not look
 │   ├── SourceUnavailable  nobody answered, or not in time
+│   │   └── SourceStarting it answered that it is not ready yet
 │   ├── SourceRefused      it answered: you may not (401, 403)
 │   └── SourceNonsense     it answered something that is not its protocol
 ├── ActionError
@@ -70,6 +71,10 @@ class SourceError(QuarterdeckError):
 
 class SourceUnavailable(SourceError):
     """Nobody answered, or not before the deadline."""
+
+
+class SourceStarting(SourceUnavailable):
+    """It is there and says that it is not ready yet: wait, nothing is broken."""
 
 
 class SourceRefused(SourceError):
