@@ -223,6 +223,7 @@ def install(app: Flask, parts: Services) -> Live:
         cors_allowed_origins=parts.origins,
         message_queue=broker if broker.startswith("redis") else None,
         manage_session=False,
+        cors_credentials=False,
         max_http_buffer_size=65_536,
         ping_interval=25,
         ping_timeout=20,

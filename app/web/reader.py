@@ -7,16 +7,14 @@ from datetime import datetime, timedelta
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
-
 from app import clock
 from app.errors import NotFound
 from app.model.fleet import Freshness, Topology
 from app.model.inventory import Inventory
 from app.model.series import Window
-from app.store import frames, live, positions, snapshots, sources, topics
-from app.understand.topology import from_frame
+from app.store import live, positions, snapshots, sources, topics
 from app.web.cache import Cache
+from app.web.lines import Points, points
 from app.web.merge import merged
 
 if TYPE_CHECKING:
@@ -24,8 +22,10 @@ if TYPE_CHECKING:
     from app.store.frames import Series
 
 Value = TypeVar("Value")
-Points = tuple[float | None, ...]
 
+# Ages move on although nothing else does: what shows them is read anew after this long.
+_LIVE_SECONDS = 10
+_FRESHNESS_SECONDS = 1
 LIVE_WINDOW = timedelta(seconds=60)
 MINUTE = timedelta(minutes=1)
 _SPARK_LENGTH = timedelta(hours=1)
@@ -90,7 +90,8 @@ class Reader:
 
     def freshness(self, cluster: str | None = None) -> tuple[Freshness, ...]:
         """How old the word of each source is."""
-        return self._once(("freshness", cluster), ("sources",), lambda: self._read_sources(cluster))
+        key = ("freshness", cluster, self._tick(_FRESHNESS_SECONDS))
+        return self._once(key, ("sources",), lambda: self._read_sources(cluster))
 
     def inventory(self, cluster: str) -> tuple[Inventory, datetime] | None:
         """What Kubernetes said last about a cluster and when; None = it never spoke."""
@@ -110,12 +111,15 @@ class Reader:
         by_cluster: dict[str, list[str]] = {}
         for one in ids:
             by_cluster.setdefault(one.partition(":")[0], []).append(one)
-        points: dict[str, Points] = {}
+        found: dict[str, Points] = {}
         for cluster, wanted in by_cluster.items():
-            points |= self._sparks(cluster, tuple(sorted(wanted)), metric)
-        return points
+            found |= self._sparks(cluster, tuple(sorted(wanted)), metric)
+        return found
 
     # -- reading -------------------------------------------------------------------------------------------
+
+    def _tick(self, seconds: int) -> int:
+        return int(self._monotonic() // seconds)
 
     def _once(self, key: tuple[object, ...], names: tuple[str, ...], read: Callable[[], Value]) -> Value:
         value = self._cache.get((*key, self.revision(*names)), read)
@@ -123,7 +127,8 @@ class Reader:
 
     def _one(self, cluster: str, at: datetime | None, window: timedelta) -> Topology:
         if at is None and window == LIVE_WINDOW:
-            return self._once(("live", cluster), ("fleet", "topology"), lambda: self._read_live(cluster))
+            key = ("live", cluster, self._tick(_LIVE_SECONDS))
+            return self._once(key, ("fleet", "topology"), lambda: self._read_live(cluster))
         end = at or clock.now()
         end = end.replace(second=0, microsecond=0)
         if at is not None and clock.now() - end > _SETTLED:
@@ -143,6 +148,9 @@ class Reader:
         return found or Topology(cluster, clock.now(), LIVE_WINDOW)
 
     def _read_past(self, cluster: str, end: datetime, window: timedelta) -> Topology:
+        from app.store import frames
+        from app.understand.topology import from_frame
+
         with self._store.reading() as session:
             frame = frames.merged(session, cluster, Window(end - window, end))
         return from_frame(frame) if frame is not None else Topology(cluster, end, window)
@@ -161,20 +169,12 @@ class Reader:
             return positions.positions(session, view)
 
     def _read_series(self, cluster: str, ids: Sequence[str], window: Window, step: timedelta) -> Series:
+        from app.store import frames
+
         with self._store.reading() as session:
             return frames.series(session, cluster, list(ids), window, step)
 
     def _sparks(self, cluster: str, ids: tuple[str, ...], metric: str) -> dict[str, Points]:
         end = clock.now().replace(second=0, microsecond=0)
         found = self.series(cluster, ids, Window(end - _SPARK_LENGTH, end), MINUTE)
-        return {one: points_of(found, one, metric) for one in ids}
-
-
-def points_of(series: Series, one: str, metric: str) -> Points:
-    """One metric of one row as plain numbers, None where nobody could look or nothing was asked."""
-    raise NotImplementedError
-
-
-def plain(column: Sequence[float]) -> Points:
-    """A column as JSON can carry it: four significant digits, None for NaN."""
-    return tuple(None if np.isnan(value) else float(f"{value:.4g}") for value in column)
+        return {one: points(found.lines[one], found.step, metric) for one in ids if one in found.lines}
