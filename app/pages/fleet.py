@@ -1,0 +1,234 @@
+"""The fleet page: is anything wrong, where, and how bad. Worst first; healthy services are one line each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from flask import Blueprint, make_response, render_template, request
+from flask.typing import ResponseReturnValue
+
+from app import clock
+from app.errors import BadInput, NotFound
+from app.model.fleet import HealthStatus, Node, NodeKind, Topology
+from app.pages import format as form
+from app.pages import preference, spark, timerange
+from app.pages.fragments import fragment
+from app.pages.shell import late_sources
+from app.web.access import requires
+from app.web.cookies import is_https
+from app.web.services import services
+
+blueprint = Blueprint("fleet", __name__)
+
+GROUPS = ("none", "namespace", "team")
+SHOWN = 200
+QUIET = (HealthStatus.HEALTHY, HealthStatus.IDLE)
+STALE_AFTER = timedelta(seconds=60)  # twice the slowest usual scrape interval
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One service on the wall. `facts` are (label, value, sparkline, tone), the telling one first."""
+
+    node: Node
+    reason: str
+    stale: bool
+    facts: tuple[tuple[str, str, spark.Spark | None, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Services under one heading: those that need a look as tiles, the quiet ones as chips."""
+
+    name: str
+    tiles: tuple[Tile, ...]
+    chips: tuple[Tile, ...]
+    unknown: int
+
+
+@blueprint.get("/")
+@requires("read")
+def page() -> ResponseReturnValue:
+    """The page; `healthy=hide|show` is remembered."""
+    timerange.requested()
+    answer = make_response(render_template("pages/fleet.html", **_filters()))
+    if request.args.get("healthy") in ("hide", "show"):
+        chosen = preference.replaced(quiet=request.args["healthy"] == "hide")
+        preference.keep(answer, chosen, secure=is_https(services().config))
+    return answer
+
+
+@fragment(blueprint, "sources-banner", topics=("sources",))
+def sources_banner() -> dict[str, Any]:
+    """Which source is late, and from when the shown values are."""
+    late = late_sources()
+    return {"late": late, "shown_from": services().reader.topology().as_of if late else None}
+
+
+@fragment(blueprint, "fleet-answer", topics=("fleet", "sources"))
+def fleet_answer() -> dict[str, Any]:
+    """The sentence above everything."""
+    found = _services(_topology())
+    return {"answer": answer(found), "worst": worst(found), "as_of": _topology().as_of, "total": len(found)}
+
+
+@fragment(blueprint, "wall", topics=("fleet", "sources"))
+def wall() -> dict[str, Any]:
+    """Counts and the health wall."""
+    topology, filters = _topology(), _filters()
+    everything = _services(topology)
+    shown = [node for node in everything if _matches(node, filters["q"], filters["status"])]
+    if filters["quiet"] and not filters["status"]:
+        shown = [node for node in shown if node.health.status not in QUIET]
+    tiles = _tiles(shown[:SHOWN], topology.as_of)
+    return {
+        "counts": counts(everything),
+        "total": len(everything),
+        "shown": len(shown),
+        "cut": max(0, len(shown) - SHOWN),
+        "hidden": sum(node.health.status in QUIET for node in everything) if filters["quiet"] else 0,
+        "groups": grouped(tiles, filters["group"]),
+        "without_data": sum(node.health.status is HealthStatus.UNKNOWN for node in everything),
+        "sources": services().reader.freshness(),
+        **filters,
+    }
+
+
+@fragment(blueprint, "node-panel", topics=("fleet", "sources"))
+def node_panel() -> dict[str, Any]:
+    """The drawer of one node: numbers, reasons, evidence. Raises NotFound."""
+    topology = _topology()
+    wanted = request.args.get("id", "")
+    node = next((one for one in topology.nodes if one.id == wanted), None)
+    if node is None:
+        raise NotFound("No service or node with this id is seen now.")
+    return {
+        "tile": _tiles([node], topology.as_of)[0],
+        "callers": [edge for edge in topology.edges if edge.target == node.id][:8],
+        "callees": [edge for edge in topology.edges if edge.source == node.id][:8],
+        "by_id": {one.id: one for one in topology.nodes},
+    }
+
+
+def answer(found: Sequence[Node]) -> str:
+    """What is wrong, or that nothing is, as one sentence."""
+    if not found:
+        return "No services yet."
+    parts = [f"{number} {form.mark(status).word}" for status, number in counts(found) if number]
+    if all(node.health.status in QUIET for node in found):
+        idle = sum(node.health.status is HealthStatus.IDLE for node in found)
+        tail = f", {idle} of them idle" if idle else ""
+        return f"All {form.plural(len(found), 'service')} healthy{tail}."
+    return ", ".join(parts) + "."
+
+
+def worst(found: Sequence[Node]) -> Node | None:
+    """The node to look at first, if one is failing or degraded."""
+    bad = (HealthStatus.FAILING, HealthStatus.DEGRADED)
+    return next((node for node in found if node.health.status in bad), None)
+
+
+def counts(found: Iterable[Node]) -> list[tuple[HealthStatus, int]]:
+    """How many services are in each status, worst first, zeros included."""
+    tally = Counter(node.health.status for node in found)
+    return [(status, tally[status]) for status in HealthStatus]
+
+
+def grouped(tiles: Sequence[Tile], by: str) -> list[Group]:
+    """Tiles under their headings; the group with the worst member comes first."""
+    members: dict[str, list[Tile]] = {}
+    for tile in tiles:
+        name = {"namespace": tile.node.namespace, "team": tile.node.owner}.get(by, "")
+        members.setdefault(name or ("" if by == "none" else f"no {by}"), []).append(tile)
+    return [
+        Group(
+            name,
+            tuple(tile for tile in inside if tile.node.health.status not in QUIET),
+            tuple(tile for tile in inside if tile.node.health.status in QUIET),
+            sum(tile.node.health.status is HealthStatus.UNKNOWN for tile in inside),
+        )
+        for name, inside in members.items()
+    ]
+
+
+def _topology() -> Topology:
+    return services().reader.topology(at=timerange.requested().moment)
+
+
+def _services(topology: Topology) -> list[Node]:
+    found = [node for node in topology.nodes if node.kind is NodeKind.SERVICE]
+    return sorted(found, key=lambda node: (node.health.status.rank, -(node.rps or 0.0), node.name))
+
+
+def _filters() -> dict[str, Any]:
+    args = request.args
+    status, group = args.get("status", ""), args.get("group", "namespace")
+    if status and status not in list(HealthStatus):
+        raise BadInput("This is no health status.", field="status")
+    if group not in GROUPS:
+        raise BadInput("Group by namespace, team or none.", field="group")
+    remembered = preference.current().quiet
+    quiet = {"hide": True, "show": False}.get(args.get("healthy", ""), remembered)
+    return {"q": args.get("q", "")[:200], "status": status, "group": group, "quiet": quiet}
+
+
+def _matches(node: Node, text: str, status: str) -> bool:
+    if status and node.health.status != status:
+        return False
+    return text.casefold() in f"{node.namespace or ''}/{node.name} {node.owner or ''}".casefold()
+
+
+def _tiles(nodes: Sequence[Node], as_of: datetime) -> list[Tile]:
+    loud = [node.id for node in nodes if node.health.status not in QUIET]
+    frozen = timerange.requested().frozen
+    series = (
+        {}
+        if frozen
+        else {name: services().reader.spark(loud, name) for name in ("error_ratio", "p95", "rps")}
+    )
+    late = not frozen and clock.now() - as_of > STALE_AFTER
+    return [_tile(node, series, stale=late or _is_old(node, as_of)) for node in nodes]
+
+
+def _is_old(node: Node, as_of: datetime) -> bool:
+    return node.as_of is not None and as_of - node.as_of > STALE_AFTER
+
+
+def _tile(node: Node, series: dict[str, dict[str, tuple[float | None, ...]]], *, stale: bool) -> Tile:
+    zone = timerange.requested().zone
+    at = form.clock_time(node.as_of, zone)
+    bad = {reason.code for reason in node.health.reasons}
+    tone = form.mark(node.health.status).token
+
+    def fact(
+        label: str, value: str, name: str, words: Any, hint: str
+    ) -> tuple[str, str, spark.Spark | None, str]:
+        points = series.get(name, {}).get(node.id)
+        drawn = spark.draw(points, label, words, span="last hour", at=at) if points else None
+        return (
+            label,
+            value,
+            drawn,
+            tone if any(hint in code for code in bad) and tone in ("crit", "warn") else "",
+        )
+
+    return Tile(
+        node,
+        node.health.reasons[0].message if node.health.reasons else "",
+        stale,
+        (
+            fact(
+                "errors",
+                form.ratio(node.error_ratio, requests=node.requests),
+                "error_ratio",
+                form.ratio,
+                "error",
+            ),
+            fact("p95", form.latency(node.latency.p95), "p95", form.latency, "latency"),
+            fact("rate", form.rate(node.rps), "rps", form.rate, "volume"),
+        ),
+    )

@@ -1,0 +1,100 @@
+// @ts-check
+/** Pan and zoom of a map by its viewBox: drag, wheel, pinch, buttons; never more than needed to see everything. */
+
+export class Camera {
+  /** @param {SVGSVGElement} svg */
+  constructor(svg) {
+    this.svg = svg;
+    this.box = { x: 0, y: 0, w: 1000, h: 600 };
+    this.world = { x: 0, y: 0, w: 1000, h: 600 };
+    this.#drag();
+    svg.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
+  }
+
+  /** @param {{x: number, y: number, w: number, h: number}} world the rectangle that holds everything */
+  setWorld(world) { this.world = world; }
+
+  /** Show everything, but never larger than life. */
+  fit() {
+    const { clientWidth: width, clientHeight: height } = this.svg;
+    const scale = Math.max(this.world.w / (width || 1), this.world.h / (height || 1), 1);
+    const w = width * scale, h = height * scale;
+    this.#set({ x: this.world.x + (this.world.w - w) / 2, y: this.world.y + (this.world.h - h) / 2, w, h });
+  }
+
+  /** @param {number} factor below 1 comes nearer @param {number} [cx] centre in world units @param {number} [cy] */
+  zoom(factor, cx = this.box.x + this.box.w / 2, cy = this.box.y + this.box.h / 2) {
+    const { x, y, w, h } = this.box;
+    const least = this.svg.clientWidth / 3, most = Math.max(this.world.w, this.world.h * (w / h)) * 1.5 + 200;
+    const real = Math.min(Math.max(w * factor, least), Math.max(most, least)) / w;
+    this.#set({ x: cx - (cx - x) * real, y: cy - (cy - y) * real, w: w * real, h: h * real });
+  }
+
+  /** @param {number} dx share of the width @param {number} dy share of the height */
+  pan(dx, dy) { this.#set({ ...this.box, x: this.box.x + this.box.w * dx, y: this.box.y + this.box.h * dy }); }
+
+  /** Bring a point into sight if it is not. @param {number} x @param {number} y */
+  reveal(x, y) {
+    const { box } = this;
+    const inside = x > box.x + box.w * 0.08 && x < box.x + box.w * 0.92 && y > box.y + box.h * 0.08 && y < box.y + box.h * 0.92;
+    if (!inside) this.#set({ ...box, x: x - box.w / 2, y: y - box.h / 2 });
+  }
+
+  /** @param {{x: number, y: number, w: number, h: number}} box */
+  #set(box) {
+    this.box = box;
+    this.svg.setAttribute("viewBox", `${box.x.toFixed(1)} ${box.y.toFixed(1)} ${box.w.toFixed(1)} ${box.h.toFixed(1)}`);
+    this.svg.classList.toggle("far", box.w > this.svg.clientWidth * 2.2);
+  }
+
+  /** @param {WheelEvent} event */
+  #wheel(event) {
+    const unit = this.box.w / (this.svg.clientWidth || 1);
+    if (event.ctrlKey || event.metaKey) {
+      const frame = this.svg.getBoundingClientRect();
+      this.zoom(event.deltaY > 0 ? 1.15 : 1 / 1.15,
+        this.box.x + (event.clientX - frame.left) * unit, this.box.y + (event.clientY - frame.top) * unit);
+      event.preventDefault();
+    } else if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) {
+      this.#set({ ...this.box, x: this.box.x + (event.deltaX || event.deltaY) * unit });
+      event.preventDefault();
+    }
+  }
+
+  #drag() {
+    /** @type {Map<number, {x: number, y: number}>} */
+    const fingers = new Map();
+    let moved = 0;
+    this.svg.addEventListener("pointerdown", (event) => {
+      if (event.button !== 0) return;
+      fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+      moved = 0;
+    });
+    this.svg.addEventListener("pointermove", (event) => {
+      const last = fingers.get(event.pointerId);
+      if (!last) return;
+      const unit = this.box.w / (this.svg.clientWidth || 1);
+      const before = spread(fingers);
+      const dx = event.clientX - last.x, dy = event.clientY - last.y;
+      moved += Math.abs(dx) + Math.abs(dy);
+      if (moved > 4 && !this.svg.hasPointerCapture(event.pointerId)) this.svg.setPointerCapture(event.pointerId);
+      fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+      const after = spread(fingers);
+      if (before && after) this.zoom(before / after);
+      this.#set({ ...this.box, x: this.box.x - (dx * unit) / fingers.size, y: this.box.y - (dy * unit) / fingers.size });
+    });
+    for (const end of ["pointerup", "pointercancel"]) {
+      this.svg.addEventListener(end, (event) => fingers.delete(/** @type {PointerEvent} */ (event).pointerId));
+    }
+    this.svg.addEventListener("dragstart", (event) => event.preventDefault());
+    this.svg.addEventListener("click", (event) => {
+      if (moved > 4) { event.preventDefault(); event.stopPropagation(); }
+    }, true);
+  }
+}
+
+/** Distance of two fingers, or null. @param {Map<number, {x: number, y: number}>} fingers */
+function spread(fingers) {
+  const [a, b] = [...fingers.values()];
+  return a && b ? Math.hypot(a.x - b.x, a.y - b.y) : null;
+}
