@@ -351,7 +351,7 @@ def _origin(found: dict[str, str]) -> Origin:
     workload = next((found[key] for kind in _WORKLOADS if (key := f"k8s.{kind}.name") in found), "")
     service = Identity(
         name=name,
-        namespace=(found.get("service.namespace") or found.get("k8s.namespace.name", ""))[:_NAME],
+        namespace=(found.get("k8s.namespace.name") or found.get("service.namespace", ""))[:_NAME],
         workload=workload[:_NAME],
         pod=found.get("k8s.pod.name", "")[:_NAME],
         pod_uid=found.get("k8s.pod.uid", "")[:_NAME],

@@ -1,0 +1,215 @@
+"""Spans pushed over OTLP/HTTP, joined into the edges of the last minute.
+
+`ingest` runs in the threads that received bodies and only appends columns; `pull` joins them and tells what the
+last minute amounts to. Everything kept is bounded; what was dropped is counted and said in the notices.
+
+Example traces of an edge (slowest, failed, typical) will hang on `app.model.trace`; none are kept yet.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import ClassVar
+
+import numpy as np
+
+from app import clock
+from app.model.fleet import Snapshot
+from app.model.series import Window
+from collectors.otlp_body import JSON, PROTOBUF, Full, TooLarge, Unsupported, unpack
+from collectors.span_columns import Batch, Flaws, read_json, read_protobuf
+from collectors.span_join import Joiner
+from collectors.span_ledger import STEP_NS
+from collectors.span_witness import witness
+
+KEPT_STEPS = 6
+RETRY_AFTER_SECONDS = 10
+_JOIN_AT = 65_536  # spans waiting for a join keep their whole bodies in memory: join before that is much
+_MOST_DELAY_NS = 30 * 10**9
+
+# tally -> the sentence of its notice; counts are those of the last minute.
+_NOTICES = {
+    "refused": "{} bodies were refused because the span buffer was full; their senders were asked to come back.",
+    "ids": "{} spans were rejected for invalid trace or span ids.",
+    "times": "{} spans were rejected for impossible times.",
+    "nameless": "{} spans carried no service.name and were ignored.",
+    "late": "{} spans came more than a minute late and were not counted.",
+    "doubles": "{} spans came twice and were counted once.",
+    "evicted": "{} halves of calls were settled early because too many were waiting for their other half.",
+    "unanswered": "{} calls had neither a server span nor an attribute naming their target.",
+    "unattributed": "{} messages named no destination, and neither did the span they came from.",
+    "orphans": "{} server spans have a parent that never came; they count for their service, not for an edge.",
+    "restarts": "Too many distinct services and peers: the last minute was forgotten {} times.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class IngestResult:
+    """What became of one body: spans taken, spans refused, and a sentence about the refused ones ("" = none)."""
+
+    accepted: int
+    rejected: int
+    message: str
+
+
+class OtlpCollector:
+    """The spans of one cluster. `sampling_attribute` names an attribute that holds a sampling ratio."""
+
+    kind: ClassVar[str] = "otlp"
+    cost: ClassVar[str] = "Edges seen in traces are missing, and with them calls that no metric tells of."
+
+    def __init__(
+        self,
+        cluster: str,
+        name: str = "traces",
+        *,
+        max_body_bytes: int = 16 << 20,
+        max_spans: int = 1_000_000,
+        sampling_attribute: str | None = None,
+        wait: timedelta = timedelta(seconds=10),
+    ) -> None:
+        self.cluster = cluster
+        self.name = name
+        self.max_body_bytes = max_body_bytes
+        self.totals: Counter[str] = Counter()
+        self._max_spans = max_spans
+        self._sampling_attribute = sampling_attribute
+        self._wait = wait.total_seconds()
+        self._pending: list[Batch] = []
+        self._pending_spans = 0
+        self._pending_lock = threading.Lock()
+        self._join_lock = threading.Lock()
+        self._joiner = self._new_joiner()
+        self._recent: deque[tuple[int, Counter[str]]] = deque()
+        self._delays: deque[tuple[int, int, int]] = deque()  # step of arrival, spans, sum of delays in ns
+
+    def start(self) -> None:
+        """Nothing runs between pulls."""
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+    def ingest(self, body: bytes, content_type: str, encoding: str = "") -> IngestResult:
+        """Take one request body. Thread-safe.
+
+        Raises the errors of `otlp_body`: Malformed, TooLarge, Unsupported, Full; then nothing was kept.
+        """
+        if self._held() >= self._max_spans:
+            self._refuse()
+        batch = self._read(unpack(body, encoding, self.max_body_bytes), content_type)
+        if len(batch) > self._max_spans:
+            raise TooLarge(f"more than {self._max_spans} spans in one body")
+        with self._pending_lock:
+            fits = self._held() + len(batch) <= self._max_spans
+            if fits:
+                self._pending.append(batch)
+                self._pending_spans += len(batch)
+                self.totals["spans"] += len(batch)
+            crowded = self._pending_spans >= _JOIN_AT
+        if not fits:
+            self._refuse()
+        if crowded:
+            self._join_if_idle()
+        return IngestResult(len(batch) + batch.flaws.nameless, batch.flaws.rejected, _sentence(batch.flaws))
+
+    def pull(self, window: Window) -> Snapshot:
+        """Join what came and tell the last minute up to now (or to the window's end, if that is later)."""
+        moment = max(window.end, clock.now())
+        now_ns = _ns(moment)
+        with self._join_lock:
+            self._join(now_ns)
+            first_step = round(now_ns / STEP_NS) - KEPT_STEPS
+            as_of = moment - self._delay()
+            begin = datetime.fromtimestamp(first_step * STEP_NS / 1e9, UTC)
+            found = witness(self._joiner, first_step=first_step, as_of=as_of, window=as_of - begin)
+            notices = self._notices()
+        return Snapshot(self.cluster, self.name, moment, (found,), notices=notices)
+
+    def _read(self, body: bytes, content_type: str) -> Batch:
+        read = {PROTOBUF: read_protobuf, JSON: read_json}.get(content_type.partition(";")[0].strip().lower())
+        if read is None:
+            raise Unsupported(f"unsupported media type, supported: [{JSON}, {PROTOBUF}]")
+        return read(body, now_ns=_ns(clock.now()), sampling_attribute=self._sampling_attribute)
+
+    def _held(self) -> int:
+        return self._pending_spans + self._joiner.waiting
+
+    def _refuse(self) -> None:
+        with self._pending_lock:
+            self.totals["refused"] += 1
+            self._recent.append((_ns(clock.now()) // STEP_NS, Counter(refused=1)))
+        raise Full(
+            f"the span buffer is full, come back in {RETRY_AFTER_SECONDS} s", retry_after=RETRY_AFTER_SECONDS
+        )
+
+    def _join_if_idle(self) -> None:
+        """Join in this thread unless another one is at it: whoever fills the buffer helps to empty it."""
+        if self._join_lock.acquire(blocking=False):
+            try:
+                self._join(_ns(clock.now()))
+            finally:
+                self._join_lock.release()
+
+    def _join(self, now_ns: int) -> None:
+        with self._pending_lock:
+            batches, self._pending, self._pending_spans = self._pending, [], 0
+        step = now_ns // STEP_NS
+        if self._joiner.full:
+            self._joiner = self._new_joiner()
+            self._joiner.tally["restarts"] += 1
+        self._joiner.forget(round(now_ns / STEP_NS) - KEPT_STEPS)
+        self._joiner.join(batches, now_ns)
+        news = self._joiner.tally
+        for batch in batches:
+            news.update(ids=batch.flaws.ids, times=batch.flaws.times, nameless=batch.flaws.nameless)
+            self._measure(batch, step)
+        self._joiner.tally = Counter()
+        self.totals.update(news)
+        self._recent.append((step, news))
+        while self._recent and self._recent[0][0] < step - KEPT_STEPS:
+            self._recent.popleft()
+        while self._delays and self._delays[0][0] < step - KEPT_STEPS:
+            self._delays.popleft()
+
+    def _measure(self, batch: Batch, step: int) -> None:
+        delay = batch.arrived - batch.end
+        usual = delay[delay < _MOST_DELAY_NS]
+        if len(usual):
+            self._delays.append((step, len(usual), int(np.maximum(usual, 0).sum())))
+
+    def _delay(self) -> timedelta:
+        """How long spans take from their end to us, on average.
+
+        Senders batch, so the newest seconds are always incomplete. The spans known now are as many as a complete
+        record up to now minus the mean delay would hold: that is the honest end of the window.
+        """
+        spans = sum(count for _, count, _ in self._delays)
+        total = sum(delay for _, _, delay in self._delays)
+        return timedelta(microseconds=total / spans / 1e3 if spans else 0)
+
+    def _notices(self) -> tuple[str, ...]:
+        with self._pending_lock:
+            recent = list(self._recent)
+        counts: Counter[str] = Counter()
+        for _, news in recent:
+            counts.update(news)
+        return tuple(text.format(counts[key]) for key, text in _NOTICES.items() if counts[key] > 0)
+
+    def _new_joiner(self) -> Joiner:
+        return Joiner(wait_seconds=self._wait, max_waiting=max(self._max_spans // 2, 1))
+
+
+def _ns(moment: datetime) -> int:
+    return int(moment.timestamp() * 1e6) * 1000
+
+
+def _sentence(flaws: Flaws) -> str:
+    parts = []
+    if flaws.ids:
+        parts.append(f"{flaws.ids} with an invalid trace, span or parent id")
+    if flaws.times:
+        parts.append(f"{flaws.times} with impossible times")
+    return "rejected spans: " + ", ".join(parts) if parts else ""

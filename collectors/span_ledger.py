@@ -1,0 +1,120 @@
+"""Counts of calls by step of time, kept sparsely: a cell is (row, column) -> amount.
+
+A row is an edge or a (service, version). Its columns are requests, failed, caller errors, raw, spans seen, then
+the buckets of the caller's and of the callee's durations.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.model.series import BUCKETS, Floats
+from app.model.trace import Outcome
+from collectors.span_columns import I64
+
+STEP_NS = 10 * 10**9
+
+REQUESTS, FAILED, CALLER_ERRORS, RAW, SEEN = range(5)
+CLIENT = 5
+SERVER = CLIENT + BUCKETS
+WIDTH = SERVER + BUCKETS
+
+Cells = tuple[I64, Floats]
+
+
+def cells(
+    rows: I64,
+    *,
+    weight: Floats,
+    raw: Floats,
+    outcome: NDArray[np.int8],
+    client: I64 | None = None,
+    server: I64 | None = None,
+) -> Cells:
+    """One call per row -> cells. `client`, `server`: bucket of the duration on that side, -1 = not known.
+
+    `weight` = requests a span stands for, `raw` = spans or messages really seen: requests = weight x raw, a
+    duration counts `weight` times.
+    """
+    base = rows * WIDTH
+    requests = weight * raw
+    bad = (outcome == Outcome.FAILED) | (outcome == Outcome.UNCODED)
+    caller = outcome == Outcome.CALLER
+    keys = [base + REQUESTS, base + RAW, base[bad] + FAILED, base[caller] + CALLER_ERRORS]
+    amounts = [requests, raw, requests[bad], requests[caller]]
+    for first, bucket in ((CLIENT, client), (SERVER, server)):
+        if bucket is not None:
+            known = bucket >= 0
+            keys.append(base[known] + first + bucket[known])
+            amounts.append(weight[known])
+    return np.concatenate(keys), np.concatenate(amounts)
+
+
+class Ledger:
+    """Cells by step; a step is STEP_NS of the spans' own time."""
+
+    def __init__(self) -> None:
+        self._steps: dict[int, list[Cells]] = {}
+
+    def add(
+        self,
+        step: I64,
+        rows: I64,
+        *,
+        weight: Floats,
+        raw: Floats,
+        outcome: NDArray[np.int8],
+        client: I64 | None = None,
+        server: I64 | None = None,
+    ) -> None:
+        """Count calls, each in its own step."""
+        for one in np.unique(step).tolist():
+            mine = step == one
+            made = cells(
+                rows[mine],
+                weight=weight[mine],
+                raw=raw[mine],
+                outcome=outcome[mine],
+                client=None if client is None else client[mine],
+                server=None if server is None else server[mine],
+            )
+            self._put(one, made)
+
+    def seen(self, step: int, rows: I64) -> None:
+        """Count spans of a row that are no calls to it."""
+        self._put(step, (rows * WIDTH + SEEN, np.ones(len(rows))))
+
+    def _put(self, step: int, made: Cells) -> None:
+        chunks = self._steps.setdefault(step, [])
+        chunks.append(_merge([made]))
+        if len(chunks) > 16:
+            self._steps[step] = [_merge(chunks)]
+
+    def total(self, first: int, rows: int, extra: Cells | None = None) -> Floats:
+        """Counts of all steps from `first` on (plus `extra` cells), shape (rows, WIDTH)."""
+        chunks = [chunk for step, held in self._steps.items() if step >= first for chunk in held]
+        chunks += [_merge([extra])] if extra is not None else []
+        found = np.zeros(rows * WIDTH)
+        for keys, amounts in chunks:
+            found[keys] += amounts  # keys are distinct within a chunk
+        return found.reshape(rows, WIDTH)
+
+    def forget(self, before: int) -> None:
+        """Drop steps older than `before`."""
+        for step in [step for step in self._steps if step < before]:
+            del self._steps[step]
+
+
+def _merge(chunks: list[Cells]) -> Cells:
+    """Equal keys added up."""
+    keys = np.concatenate([keys for keys, _ in chunks])
+    amounts = np.concatenate([amounts for _, amounts in chunks])
+    if len(keys) == 0:
+        return keys, amounts
+    if int(keys.max()) < 16 * len(keys):
+        dense = np.bincount(keys, amounts).astype(np.float64)
+        filled: I64 = np.flatnonzero(dense)
+        return filled, dense[filled]
+    distinct, which = np.unique(keys, return_inverse=True)
+    return distinct, np.bincount(which, amounts).astype(np.float64)
