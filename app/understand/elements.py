@@ -1,0 +1,168 @@
+"""Judged columns to the Node and Edge objects of a Topology, worst first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from app.model.fleet import (
+    Edge,
+    Evidence,
+    EvidenceKind,
+    Health,
+    Latency,
+    Node,
+    Replicas,
+    edge_id,
+)
+from app.model.series import Floats
+from app.understand.identity import Party
+from app.understand.judge import Quantiles
+from app.understand.merge import Columns, Merged
+from app.understand.testimony import Testimony
+from app.understand.workloads import Workloads, versions
+
+__all__ = ["Edge", "Health", "Node", "edge_ids", "edges", "nodes"]
+
+_NO_LATENCY = Latency()
+Nullable = list[float | None]
+
+
+def edge_ids(merged: Merged, node_ids: Sequence[str]) -> tuple[str, ...]:
+    """Ids of the merged edges, in their order."""
+    ends = merged.ends.tolist()
+    return tuple(
+        edge_id(node_ids[source], node_ids[target], protocol)
+        for (source, target), protocol in zip(ends, merged.protocols, strict=True)
+    )
+
+
+def nodes(
+    cluster: str,
+    merged: Merged,
+    latency: Quantiles,
+    health: Sequence[Health],
+    workloads: Workloads,
+    inventory_as_of: datetime | None,
+    window: timedelta,
+) -> tuple[Node, ...]:
+    """Nodes sorted by health, then by rate, then by id."""
+    columns = merged.nodes
+    told = _evidence(columns, merged.testimonies)
+    quantiles = _latencies(latency.own)
+    rates, errors = nullable(columns.rps), nullable(columns.failed)
+    requests = nullable(columns.rps * window.total_seconds())
+    ages = _ages(columns, merged.testimonies)
+    found: list[Node] = []
+    for i, party in enumerate(merged.parties):
+        replicas, running = _of_kubernetes(party, workloads)
+        by_kubernetes = party.workload is not None and inventory_as_of is not None
+        if by_kubernetes and inventory_as_of is not None:
+            told[i].append(Evidence(EvidenceKind.KUBERNETES, inventory_as_of))
+        found.append(
+            Node(
+                id=party.id,
+                name=party.name,
+                kind=party.kind,
+                cluster=cluster,
+                health=health[i],
+                namespace=party.namespace,
+                owner=party.owner,
+                workload=party.workload,
+                rps=rates[i],
+                error_ratio=errors[i],
+                requests=requests[i],
+                latency=quantiles[i],
+                replicas=replicas,
+                versions=running or merged.versions.get(i, ()),
+                evidence=tuple(told[i]),
+                detail=party.detail,
+                matched_by=party.matched_by,
+                as_of=ages[i] or (inventory_as_of if by_kubernetes else None),
+            )
+        )
+    return tuple(sorted(found, key=_worst_first))
+
+
+def edges(
+    merged: Merged,
+    node_ids: Sequence[str],
+    ids: Sequence[str],
+    latency: Quantiles,
+    health: Sequence[Health],
+    window: timedelta,
+) -> tuple[Edge, ...]:
+    """Edges sorted by health, then by rate, then by id."""
+    columns = merged.edges
+    told = _evidence(columns, merged.testimonies)
+    own, server = _latencies(latency.own), _latencies(latency.server)
+    rates, errors, caller_errors = (
+        nullable(column) for column in (columns.rps, columns.failed, columns.caller_errors)
+    )
+    requests = nullable(columns.rps * window.total_seconds())
+    ages, ends = _ages(columns, merged.testimonies), merged.ends.tolist()
+    found = [
+        Edge(
+            id=ids[i],
+            source=node_ids[ends[i][0]],
+            target=node_ids[ends[i][1]],
+            kind=merged.kinds[i],
+            protocol=merged.protocols[i],
+            health=health[i],
+            rps=rates[i],
+            error_ratio=errors[i],
+            caller_error_ratio=caller_errors[i],
+            requests=requests[i],
+            latency=own[i],
+            server_latency=server[i],
+            evidence=tuple(told[i]),
+            as_of=ages[i],
+        )
+        for i in range(len(ids))
+    ]
+    return tuple(sorted(found, key=_worst_first))
+
+
+def nullable(column: Floats) -> Nullable:
+    """A column as plain numbers, None for NaN."""
+    return [None if value != value else value for value in column.tolist()]
+
+
+def _worst_first(element: Node | Edge) -> tuple[int, float, str]:
+    return element.health.status.rank, -(element.rps or 0.0), element.id
+
+
+def _latencies(quantiles: Floats) -> list[Latency]:
+    return [
+        _NO_LATENCY if p50 != p50 else Latency(p50, p95, p99)
+        for p50, p95, p99 in np.round(quantiles, 6).tolist()
+    ]
+
+
+def _evidence(columns: Columns, testimonies: Sequence[Testimony]) -> list[list[Evidence]]:
+    """One Evidence per element and witness that knows it, freshest and most trusted first."""
+    found: list[list[Evidence]] = [[] for _ in range(len(columns))]
+    for number, testimony in enumerate(testimonies):
+        witness = testimony.witness
+        rates = nullable(columns.rates[number])
+        for i in np.flatnonzero(columns.seen[number]).tolist():
+            found[i].append(Evidence(witness.evidence, witness.as_of, rates[i], witness.sampling_ratio))
+    return found
+
+
+def _ages(columns: Columns, testimonies: Sequence[Testimony]) -> list[datetime | None]:
+    moments: list[datetime | None] = [testimony.witness.as_of for testimony in testimonies]
+    moments.append(None)  # chosen -1: nobody
+    return [moments[number] for number in columns.chosen.tolist()]
+
+
+def _of_kubernetes(party: Party, workloads: Workloads) -> tuple[Replicas, tuple[str, ...]]:
+    if party.workload is None:
+        return Replicas(), ()
+    workload = workloads.by_name.get((party.namespace or "", party.workload[1]))
+    if workload is None:
+        return Replicas(), ()
+    running = versions(workload, workloads.revisions.get(workload.uid, []))
+    return Replicas(desired=workload.desired, ready=workload.ready), running

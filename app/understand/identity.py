@@ -1,0 +1,367 @@
+"""One node out of the many names that sources use for it (reference: topology 7.3, 7.4).
+
+A Resolver answers for one tick: it is taught all parties first (`learn`), because a bare `service.name` or
+host can only be placed when every fully named service is known. Which rule matched is said on the node.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from app.model.fleet import Identity, NodeKind, inferred_id, service_id
+from app.model.inventory import Inventory, KubeService, Workload
+from app.understand import names
+from app.understand.workloads import Workloads, owner_label
+
+
+class Rule(Protocol):
+    """A configured mapping: when every regex of `match` fits its Identity field, the party is `service`."""
+
+    @property
+    def match(self) -> dict[str, str]:
+        """Identity field -> regex that must fit the whole value."""
+        ...
+
+    @property
+    def service(self) -> str:
+        """Name to give; `$1`, `$2` … are the groups of the regexes, those of `name` first."""
+        ...
+
+    @property
+    def namespace(self) -> str | None:
+        """Namespace to give, groups allowed; empty = the party's own."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """A resolved node without its traffic. `workload` is (kind, name) in `namespace`; `engine` of a store."""
+
+    id: str
+    name: str
+    kind: NodeKind
+    namespace: str | None = None
+    workload: tuple[str, str] | None = None
+    owner: str | None = None
+    detail: str = ""
+    matched_by: str = ""
+    engine: str = ""
+
+
+class Resolver:
+    """Identity -> Party for one cluster. `inventory` None = Kubernetes was never heard of."""
+
+    def __init__(self, cluster: str, rules: Sequence[Rule], inventory: Inventory | None) -> None:
+        self.cluster = cluster
+        self.workloads = Workloads(inventory)
+        self._cluster_part = names.id_part(cluster)
+        self._rules = [_Compiled(rule) for rule in rules]
+        self._parties: dict[Identity, Party] = {}
+        self._by_name: dict[str, set[str]] = defaultdict(set)
+        self._claimed: dict[str, Party] = {}
+
+    def learn(self, identities: Iterable[Identity]) -> None:
+        """Resolve all parties of a tick: stores first (they claim their workloads), then full names, then bare ones."""
+        todo = [identity for identity in dict.fromkeys(identities) if identity not in self._parties]
+        for identity in sorted(todo, key=_learning_order):
+            self._parties[identity] = self._resolve(identity)
+
+    def node(self, identity: Identity) -> Party:
+        """The node a party is. Two names of one thing give the same `id`."""
+        party = self._parties.get(identity)
+        if party is None:
+            party = self._parties[identity] = self._resolve(identity)
+        return party
+
+    def of_workload(self, workload: Workload) -> Party:
+        """The node of a workload that Kubernetes alone knows (or of the store that runs in it)."""
+        return self._of_workload(workload, "Kubernetes workload")
+
+    def _resolve(self, identity: Identity) -> Party:
+        ruled = self._by_rule(identity)
+        if ruled is not None:
+            return ruled
+        if identity.kind is NodeKind.SERVICE and (identity.name or identity.pod or identity.pod_uid):
+            return self._service(identity)
+        if identity.kind is NodeKind.CLIENT:
+            return self._client(identity)
+        if identity.kind is NodeKind.QUEUE:
+            return self._queue(identity)
+        if identity.kind in (NodeKind.DATABASE, NodeKind.CACHE):
+            return self._store(identity)
+        return self._peer(identity)
+
+    # Services ------------------------------------------------------------------------------------
+
+    def _service(self, identity: Identity) -> Party:
+        """Reference 7.4, in its order: pod uid, workload, pod name, service name; else a node of its own."""
+        namespace, name = _namespace_and_name(identity)
+        pod = self.workloads.pod_by_uid.get(identity.pod_uid) if identity.pod_uid else None
+        if pod is not None and (found := self.workloads.of_pod(pod)) is not None:
+            return self._of_workload(found, "pod uid")
+        named = self.workloads.by_name.get((namespace, identity.workload)) if identity.workload else None
+        if named is not None:
+            return self._of_workload(named, "workload")
+        pod = self.workloads.pod_by_name.get((namespace, identity.pod)) if identity.pod else None
+        if pod is not None and (found := self.workloads.of_pod(pod)) is not None:
+            return self._of_workload(found, "pod name")
+        by_name = self._workload_named(namespace, name)
+        if by_name is not None:
+            return self._of_workload(*by_name)
+        return self._unmatched(namespace, name or identity.workload or identity.pod)
+
+    def _workload_named(self, namespace: str, name: str) -> tuple[Workload, str] | None:
+        if not name:
+            return None
+        if namespace in self.workloads.namespaces:
+            return self._in_namespace(namespace, name)
+        # A service.namespace that is no Kubernetes namespace, or none at all: only a name that exists once will do.
+        homes = self.workloads.namespaces_of.get(name, set())
+        found = self._in_namespace(next(iter(homes)), name) if len(homes) == 1 else None
+        return (found[0], f"{found[1]}, unique in the cluster") if found else None
+
+    def _in_namespace(self, namespace: str, name: str) -> tuple[Workload, str] | None:
+        workload = self.workloads.by_name.get((namespace, name))
+        if workload is not None:
+            return workload, "service name = workload"
+        service = self.workloads.kube_services.get((namespace, name))
+        behind = self.workloads.behind(service) if service else None
+        if behind is not None:
+            return behind, "service name = Kubernetes Service"
+        labelled = self.workloads.labelled(namespace, name)
+        return (labelled, "service name = app label") if labelled else None
+
+    def _unmatched(self, namespace: str, name: str) -> Party:
+        if not namespace:
+            known = self._by_name.get(name, set())
+            if len(known) == 1:
+                namespace = next(iter(known))
+                return self._own(namespace, name, "service name alone, unique")
+        return self._own(namespace, name, "service name, no workload found")
+
+    def _own(self, namespace: str, name: str, matched_by: str, **extra: str | None) -> Party:
+        if namespace:
+            self._by_name[name].add(namespace)
+        return Party(
+            id=service_id(self._cluster_part, names.id_part(namespace), names.id_part(name) or "-"),
+            name=names.display(name) or "(unnamed)",
+            kind=NodeKind.SERVICE,
+            namespace=names.display(namespace) or None,
+            owner=extra.get("owner"),
+            matched_by=matched_by,
+        )
+
+    def _of_workload(self, workload: Workload, matched_by: str) -> Party:
+        claimed = self._claimed.get(workload.uid)
+        if claimed is not None:
+            return claimed
+        party = self._own(workload.namespace, workload.name, matched_by, owner=owner_label(workload))
+        return replace(party, workload=(workload.kind, workload.name))
+
+    # Peers known by their address ----------------------------------------------------------------
+
+    def _peer(self, identity: Identity) -> Party:
+        """An address outside every trace: a service of ours, a well-known engine, or something external."""
+        host, port = names.split_address(identity.address)
+        if identity.engine:
+            return self._store(identity)
+        found = self._at(host)
+        if found is not None:
+            return self._of_workload(found[0], f"{found[1]}, server not traced")
+        for name in (identity.alias, identity.name, host if not names.is_ip(host) else ""):
+            known = self._known(name)
+            if known is not None:
+                return known
+        dns = _service_dns(host)
+        if dns is not None and dns[2]:
+            return self._own(dns[1], dns[0], "cluster DNS name, server not traced")
+        engine = names.engine_of_port(port)
+        if engine:
+            return self._store(replace(identity, engine=engine), f"well-known port {port}")
+        return self._external(identity, host, port)
+
+    def _known(self, name: str) -> Party | None:
+        homes = self._by_name.get(name, set()) if name else set()
+        if len(homes) == 1:
+            return self._service(Identity(name=name, namespace=next(iter(homes))))
+        return None
+
+    def _at(self, host: str) -> tuple[Workload, str] | None:
+        """The workload behind a host: KubeService by DNS name or cluster IP, or pod by address."""
+        if not host:
+            return None
+        service = self._kube_service(host)
+        if service is not None:
+            behind = self.workloads.behind(service) or self.workloads.by_name.get(
+                (service.namespace, service.name)
+            )
+            return (behind, "Kubernetes Service address") if behind else None
+        pod = self.workloads.pod_by_ip.get(host)
+        found = self.workloads.of_pod(pod) if pod else None
+        return (found, "pod address") if found else None
+
+    def _kube_service(self, host: str) -> KubeService | None:
+        by_ip = self.workloads.kube_service_by_ip.get(host)
+        if by_ip is not None:
+            return by_ip
+        dns = _service_dns(host)
+        if dns is not None:
+            return self.workloads.kube_services.get((dns[1], dns[0]))
+        homes = self.workloads.namespaces_of.get(host, set())
+        return self.workloads.kube_services.get((next(iter(homes)), host)) if len(homes) == 1 else None
+
+    def _store(self, identity: Identity, matched_by: str = "") -> Party:
+        """A database or cache: engine + host + port; without an address private to its one caller."""
+        engine = names.engine_name(identity.engine) or "unknown"
+        kind = NodeKind.CACHE if identity.kind is NodeKind.CACHE else names.engine_kind(engine)
+        if kind is NodeKind.QUEUE:
+            return self._queue(replace(identity, engine=engine, kind=NodeKind.QUEUE))
+        host, port = names.split_address(identity.address)
+        if not host:
+            return self._nameless(identity, kind, engine)
+        if names.is_loopback(host):
+            address = f"{names.join_address(host, port or names.default_port(engine))}~{identity.scope}"
+            return self._inferred(
+                kind, f"{engine}@{address}", identity, matched_by or "loopback of its caller", engine
+            )
+        host, workload = self._canonical(host)
+        address = names.join_address(host, port or names.default_port(engine))
+        party = self._inferred(kind, f"{engine}@{address}", identity, matched_by or "address", engine)
+        if workload is None:
+            return party
+        claimed = self._claimed.get(workload.uid)
+        if claimed is not None:
+            return claimed if claimed.engine == engine else party
+        party = replace(
+            party,
+            namespace=workload.namespace,
+            workload=(workload.kind, workload.name),
+            owner=owner_label(workload),
+            matched_by="address of a workload",
+        )
+        self._claimed[workload.uid] = party
+        return party
+
+    def _canonical(self, host: str) -> tuple[str, Workload | None]:
+        """The shortest name of a host that is still unambiguous in the cluster, and the workload there."""
+        service = self._kube_service(host)
+        found = self._at(host)
+        if service is None:
+            return host, found[0] if found else None
+        homes = self.workloads.namespaces_of.get(service.name, set())
+        short = service.name if len(homes) == 1 else f"{service.name}.{service.namespace}"
+        return short, found[0] if found else None
+
+    def _nameless(self, identity: Identity, kind: NodeKind, engine: str) -> Party:
+        label = f"{engine}@?~{identity.scope}"
+        party = self._inferred(kind, label, identity, "no address, private to its caller", engine)
+        shown = f"{engine} (address unknown) ← {identity.scope or 'unknown caller'}"
+        return replace(party, name=names.display(identity.alias or shown))
+
+    def _queue(self, identity: Identity) -> Party:
+        system = names.engine_name(identity.engine) or "messaging"
+        if identity.destination:
+            return self._inferred(
+                NodeKind.QUEUE, f"{system}/{identity.destination}", identity, "destination", system
+            )
+        host, port = names.split_address(identity.address)
+        label = f"{system}@{names.join_address(host, port)}" if host else f"{system}@?~{identity.scope}"
+        return self._inferred(NodeKind.QUEUE, label, identity, "broker address", system)
+
+    def _external(self, identity: Identity, host: str, port: str) -> Party:
+        address = names.join_address(host, port) if host else (identity.alias or identity.name or "?")
+        if not host and not (identity.alias or identity.name):
+            address = f"?~{identity.scope}"
+        if names.is_loopback(host):
+            address = f"{address}~{identity.scope}"
+        return self._inferred(NodeKind.EXTERNAL, address, identity, "address", "")
+
+    def _client(self, identity: Identity) -> Party:
+        return self._inferred(NodeKind.CLIENT, identity.name or "user", identity, "no caller span", "")
+
+    def _inferred(
+        self, kind: NodeKind, label: str, identity: Identity, matched_by: str, engine: str
+    ) -> Party:
+        shown = identity.alias or label.partition("~")[0].removesuffix("@")
+        return Party(
+            id=inferred_id(self._cluster_part, kind, names.label_part(label)),
+            name=names.display(shown),
+            kind=kind,
+            detail=names.display(identity.detail),
+            matched_by=matched_by,
+            engine=engine,
+        )
+
+    # Configured rules ----------------------------------------------------------------------------
+
+    def _by_rule(self, identity: Identity) -> Party | None:
+        for rule in self._rules:
+            target = rule.target(identity)
+            if target is None:
+                continue
+            service, namespace = target
+            workload = self.workloads.by_name.get((namespace, service))
+            if workload is not None:
+                return self._of_workload(workload, f"rule {rule.text}")
+            return self._own(namespace, service, f"rule {rule.text}")
+        return None
+
+
+class _Compiled:
+    """A Rule with its regexes compiled once per resolver."""
+
+    def __init__(self, rule: Rule) -> None:
+        ordered = sorted(
+            rule.match.items(), key=lambda item: item[0] != "name"
+        )  # $1 is the name's first group
+        self._patterns = [(name, re.compile(pattern)) for name, pattern in ordered]
+        self._service, self._namespace = rule.service, rule.namespace or ""
+        self.text = ", ".join(f"{name}={pattern}" for name, pattern in rule.match.items())
+
+    def target(self, identity: Identity) -> tuple[str, str] | None:
+        """(service, namespace) for a party that every pattern fits."""
+        groups: list[str] = []
+        for name, pattern in self._patterns:
+            match = pattern.fullmatch(str(getattr(identity, name, "")))
+            if match is None:
+                return None
+            groups += [group or "" for group in match.groups()]
+        return _expand(self._service, groups), _expand(self._namespace, groups) or identity.namespace
+
+
+def _expand(template: str, groups: list[str]) -> str:
+    def group(match: re.Match[str]) -> str:
+        index = int(match.group(1))
+        return groups[index - 1] if 0 < index <= len(groups) else ""
+
+    return re.sub(r"\$(\d)", group, template)
+
+
+def _namespace_and_name(identity: Identity) -> tuple[str, str]:
+    """Prometheus' `job` is often `namespace/name`: read it so when that does not contradict the namespace."""
+    namespace, slash, name = identity.name.partition("/")
+    if slash and namespace and name and "/" not in name and identity.namespace in ("", namespace):
+        return namespace, name
+    return identity.namespace, identity.name
+
+
+def _service_dns(host: str) -> tuple[str, str, bool] | None:
+    """(service, namespace, certain) of `svc.ns`, `svc.ns.svc[.domain]`; certain = the `svc` label is there."""
+    parts = host.split(".")
+    if len(parts) == 2 and all(parts):
+        return parts[0], parts[1], False
+    if len(parts) >= 3 and parts[2] == "svc" and all(parts):
+        return parts[0], parts[1], True
+    return None
+
+
+def _learning_order(identity: Identity) -> int:
+    if identity.kind in (NodeKind.DATABASE, NodeKind.CACHE):
+        return 0
+    if identity.kind is not NodeKind.SERVICE or not identity.name:
+        return 3
+    return 1 if identity.namespace or "/" in identity.name else 2

@@ -1,0 +1,124 @@
+"""What understanding remembers from one evaluation to the next: held statuses, streaks, and who was seen when.
+
+Opaque to everybody else: `dump` makes the bytes that the store keeps beside the live topology, `load`
+reads them back. Bytes of another version or broken ones are forgotten, which costs one hysteresis.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+import msgspec
+import zstandard
+
+from app.model.fleet import NodeKind
+from app.understand.identity import Party
+
+log = logging.getLogger("quarterdeck.understand")
+
+VERSION = 1
+KEPT = timedelta(hours=24)  # after that a silent node or edge leaves the live map (reference: topology 8.4)
+_MAX_BYTES = 256 * 1024 * 1024
+
+
+class Mark(msgspec.Struct, array_like=True, gc=False):
+    """State of one node or edge.
+
+    status: held health status; since: when it began; worse, better: consecutive evaluations that were so;
+    better_to: worst severity among the better ones; seen: last time traffic was seen; fresh_since: since
+    when its data has come without a gap; by: evidence kind its numbers last rested on; before: status before
+    it became unknown. Times are Unix seconds; 0 = never.
+    """
+
+    status: str = ""
+    since: float = 0.0
+    worse: int = 0
+    better: int = 0
+    better_to: int = 0
+    seen: float = 0.0
+    fresh_since: float = 0.0
+    by: str = ""
+    before: str = ""
+    reasons: list[tuple[str, str, float | None, float | None]] = []
+
+
+class KnownNode(msgspec.Struct, array_like=True, gc=False):
+    """A remembered node: its party and its mark."""
+
+    mark: Mark
+    name: str
+    kind: str
+    namespace: str | None
+    workload: tuple[str, str] | None
+    owner: str | None
+    detail: str
+    matched_by: str
+    engine: str
+
+    def party(self, node_id: str) -> Party:
+        """The party as it was resolved when it was last seen."""
+        return Party(
+            id=node_id,
+            name=self.name,
+            kind=NodeKind(self.kind),
+            namespace=self.namespace,
+            workload=self.workload,
+            owner=self.owner,
+            detail=self.detail,
+            matched_by=self.matched_by,
+            engine=self.engine,
+        )
+
+
+class KnownEdge(msgspec.Struct, array_like=True, gc=False):
+    """A remembered edge: its ends, protocol family, edge kind and mark."""
+
+    mark: Mark
+    source: str
+    target: str
+    protocol: str
+    kind: str
+
+
+class Memory(msgspec.Struct, array_like=True):
+    """Everything remembered of one cluster."""
+
+    version: int = VERSION
+    nodes: dict[str, KnownNode] = {}
+    edges: dict[str, KnownEdge] = {}
+
+
+_decoder = msgspec.msgpack.Decoder(Memory)
+
+
+def known_node(party: Party, mark: Mark) -> KnownNode:
+    """Remember a party."""
+    return KnownNode(
+        mark,
+        party.name,
+        party.kind.value,
+        party.namespace,
+        party.workload,
+        party.owner,
+        party.detail,
+        party.matched_by,
+        party.engine,
+    )
+
+
+def dump(memory: Memory) -> bytes:
+    """Memory as compressed MessagePack."""
+    return zstandard.compress(msgspec.msgpack.encode(memory), 1)
+
+
+def load(data: bytes | None) -> Memory:
+    """The inverse of `dump`; an empty memory for None, for another version and for broken bytes."""
+    if not data:
+        return Memory()
+    try:
+        memory = _decoder.decode(zstandard.decompress(data, max_output_size=_MAX_BYTES))
+    except (zstandard.ZstdError, msgspec.DecodeError) as error:
+        log.warning("remembered health could not be read and starts anew: %s", error)
+        return Memory()
+    return memory if memory.version == VERSION else Memory()

@@ -1,0 +1,303 @@
+"""Snapshots of one moment to the Topology: who calls whom, how fast, how broken, and how sure we are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from app.model.fleet import EdgeKind, Freshness, NodeKind, Snapshot, SourceStatus, Topology
+from app.understand import elements
+from app.understand import memory as remembered
+from app.understand.baseline import Baselines
+from app.understand.health import THRESHOLDS, Thresholds
+from app.understand.identity import Party, Resolver
+from app.understand.judge import Quantiles, Setting, judge, measured, silence_is_zero
+from app.understand.memory import KnownEdge, Mark, Memory
+from app.understand.merge import Bools, Columns, Index, Merged, Tie, merge
+from app.understand.pods import PodsVerdict, judge_pods
+from app.understand.remembered import forgotten_nodes
+from app.understand.testimony import Testimony, is_fresh, testimonies
+
+DEFAULT_WINDOW = timedelta(seconds=60)
+_INVENTORY_WINDOW = timedelta(seconds=60)
+_FINE = frozenset({SourceStatus.OK, SourceStatus.STARTING})
+_HEALTHY, _UNKNOWN, _IDLE = 0, 3, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """A topology with what it was made from; `memory` goes back into the next assembly."""
+
+    topology: Topology
+    memory: bytes
+    merged: Merged
+    node_ids: tuple[str, ...]
+    edge_ids: tuple[str, ...]
+
+
+def assemble(
+    cluster: str,
+    snapshots: Sequence[Snapshot],
+    freshness: Sequence[Freshness],
+    resolver: Resolver,
+    previous_memory: bytes | None,
+    baselines: Baselines,
+    now: datetime,
+) -> tuple[Topology, bytes]:
+    """The topology of `cluster` at `now` and the memory for the next call."""
+    built = build(cluster, snapshots, freshness, resolver, previous_memory, baselines, now)
+    return built.topology, built.memory
+
+
+def build(
+    cluster: str,
+    snapshots: Sequence[Snapshot],
+    freshness: Sequence[Freshness],
+    resolver: Resolver,
+    previous_memory: bytes | None,
+    baselines: Baselines,
+    now: datetime,
+    limits: Thresholds = THRESHOLDS,
+) -> Assembly:
+    """`assemble`, keeping the merged columns (for the minute's Frame)."""
+    states = tuple(entry for entry in freshness if entry.source.startswith(f"{cluster}/"))
+    heard = testimonies(cluster, snapshots, states, now)
+    memory = remembered.load(previous_memory)
+    resolver.learn(party for testimony in heard for party in testimony.witness.parties)
+    kubernetes = _Kubernetes.of(cluster, snapshots, states, now)
+    known = [resolver.of_workload(workload) for workload in resolver.workloads.inventory.workloads]
+    others, ties = _from_memory(memory, resolver, known, heard, kubernetes, now)
+    merged = merge(heard, resolver, [*known, *others], ties)
+    setting = Setting(heard, now, baselines, limits)
+    judged = _Judged.of(cluster, setting, merged, memory, resolver, kubernetes, states)
+    window = max((t.witness.window for t in heard if t.fresh), default=DEFAULT_WINDOW)
+    topology = Topology(
+        cluster=cluster,
+        as_of=now,
+        window=window,
+        nodes=judged.nodes(cluster, resolver, kubernetes.as_of, window),
+        edges=judged.edges(window),
+        freshness=states,
+        notices=_notices(snapshots, merged),
+    )
+    return Assembly(topology, remembered.dump(judged.memory()), merged, judged.node_ids, judged.edge_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kubernetes:
+    """The inventory's source: its name, its age, and whether its word still counts."""
+
+    source: str
+    as_of: datetime | None
+    fresh: bool
+
+    @classmethod
+    def of(
+        cls, cluster: str, snapshots: Iterable[Snapshot], states: Sequence[Freshness], now: datetime
+    ) -> _Kubernetes:
+        for snapshot in snapshots:
+            if snapshot.inventory is not None:
+                state = next((s for s in states if s.source == f"{cluster}/{snapshot.source}"), None)
+                fresh = is_fresh(snapshot.as_of, _INVENTORY_WINDOW, state, now)
+                return cls(snapshot.source, snapshot.as_of, fresh)
+        return cls("", None, fresh=False)
+
+
+def _from_memory(
+    memory: Memory,
+    resolver: Resolver,
+    known: Sequence[Party],
+    heard: Sequence[Testimony],
+    kubernetes: _Kubernetes,
+    now: datetime,
+) -> tuple[list[Party], list[Tie]]:
+    """Nodes and edges of the last day that nobody speaks of now, unless they have become something else."""
+    spoken = {resolver.node(party).id: resolver.node(party) for t in heard for party in t.witness.parties}
+    present = spoken | {party.id: party for party in known}
+    gone = forgotten_nodes(memory, resolver, present, kubernetes.fresh, now)
+    others = [node.party(key) for key, node in memory.nodes.items() if key not in present and key not in gone]
+    oldest = (now - remembered.KEPT).timestamp()
+    ties = [
+        Tie(edge.source, edge.target, edge.protocol, EdgeKind(edge.kind))
+        for edge in memory.edges.values()
+        if edge.mark.seen >= oldest and not {edge.source, edge.target} & gone
+    ]
+    return others, ties
+
+
+@dataclass(slots=True)
+class _Judged:
+    """Merged columns with their marks, quantiles and health."""
+
+    merged: Merged
+    node_ids: tuple[str, ...]
+    edge_ids: tuple[str, ...]
+    node_marks: list[Mark]
+    edge_marks: list[Mark]
+    node_latency: Quantiles
+    edge_latency: Quantiles
+    node_health: list[elements.Health]
+    edge_health: list[elements.Health]
+
+    @classmethod
+    def of(
+        cls,
+        cluster: str,
+        setting: Setting,
+        merged: Merged,
+        memory: Memory,
+        resolver: Resolver,
+        kubernetes: _Kubernetes,
+        states: Sequence[Freshness],
+    ) -> _Judged:
+        node_ids = tuple(party.id for party in merged.parties)
+        edge_ids = elements.edge_ids(merged, node_ids)
+        node_marks = [memory.nodes[key].mark if key in memory.nodes else Mark() for key in node_ids]
+        edge_marks = [memory.edges[key].mark if key in memory.edges else Mark() for key in edge_ids]
+        silence_is_zero(merged.nodes, node_marks, setting.testimonies)
+        silence_is_zero(merged.edges, edge_marks, setting.testimonies)
+        node_latency, edge_latency = measured(merged.nodes), measured(merged.edges)
+        pods = _pod_verdicts(merged.parties, resolver, kubernetes, setting.now)
+        node_health = judge(
+            setting,
+            node_ids,
+            merged.nodes,
+            node_latency.own[:, 1],
+            node_marks,
+            pods=pods,
+            without_numbers=_without_numbers(cluster, merged, pods, kubernetes, states, setting.testimonies),
+        )
+        p95 = edge_latency.own[:, 1]
+        edge_health = judge(
+            setting,
+            edge_ids,
+            merged.edges,
+            np.where(np.isnan(p95), edge_latency.server[:, 1], p95),
+            edge_marks,
+            pods=[None] * len(edge_ids),
+            without_numbers=np.full(len(edge_ids), _UNKNOWN, np.int64),
+        )
+        return cls(
+            merged,
+            node_ids,
+            edge_ids,
+            node_marks,
+            edge_marks,
+            node_latency,
+            edge_latency,
+            node_health,
+            edge_health,
+        )
+
+    def nodes(
+        self, cluster: str, resolver: Resolver, inventory_as_of: datetime | None, window: timedelta
+    ) -> tuple[elements.Node, ...]:
+        """Nodes, worst first."""
+        return elements.nodes(
+            cluster,
+            self.merged,
+            self.node_latency,
+            self.node_health,
+            resolver.workloads,
+            inventory_as_of,
+            window,
+        )
+
+    def edges(self, window: timedelta) -> tuple[elements.Edge, ...]:
+        """Edges, worst first."""
+        return elements.edges(
+            self.merged, self.node_ids, self.edge_ids, self.edge_latency, self.edge_health, window
+        )
+
+    def memory(self) -> Memory:
+        """What the next evaluation has to know."""
+        nodes = {
+            party.id: remembered.known_node(party, mark)
+            for party, mark in zip(self.merged.parties, self.node_marks, strict=True)
+        }
+        rows = zip(
+            self.edge_ids,
+            self.edge_marks,
+            self.merged.ends.tolist(),
+            self.merged.protocols,
+            self.merged.kinds,
+            strict=True,
+        )
+        edges = {
+            key: KnownEdge(mark, self.node_ids[ends[0]], self.node_ids[ends[1]], protocol, kind.value)
+            for key, mark, ends, protocol, kind in rows
+        }
+        return Memory(nodes=nodes, edges=edges)
+
+
+def _pod_verdicts(
+    parties: Sequence[Party], resolver: Resolver, kubernetes: _Kubernetes, now: datetime
+) -> list[PodsVerdict | None]:
+    if not kubernetes.fresh:
+        return [None] * len(parties)
+    workloads = resolver.workloads
+    found: list[PodsVerdict | None] = []
+    for party in parties:
+        workload = (
+            workloads.by_name.get((party.namespace or "", party.workload[1])) if party.workload else None
+        )
+        found.append(judge_pods(workload, workloads.pods.get(workload.uid, []), now) if workload else None)
+    return found
+
+
+def _without_numbers(
+    cluster: str,
+    merged: Merged,
+    pods: Sequence[PodsVerdict | None],
+    kubernetes: _Kubernetes,
+    states: Sequence[Freshness],
+    heard: Sequence[Testimony],
+) -> Index:
+    """Verdict for nodes that no witness gives inbound numbers of.
+
+    Who calls others lives. A workload without traffic is idle while every traffic source is alive, unknown
+    while one is silent, and judged by its pods alone where there is no traffic source at all.
+    """
+    talks = _callers(merged.edges, merged.ends, len(merged.parties))
+    traffic = [state for state in states if state.source != f"{cluster}/{kubernetes.source}"]
+    silent = any(state.status not in _FINE for state in traffic) or any(not t.fresh for t in heard)
+    if any(testimony.fresh for testimony in heard) and not silent:
+        workload = _IDLE
+    else:
+        workload = _UNKNOWN if traffic or heard else _HEALTHY
+    quiet = [_UNKNOWN if verdict is None else workload for verdict in pods]
+    clients = [party.kind is NodeKind.CLIENT for party in merged.parties]
+    return np.where(talks, _HEALTHY, np.where(clients, _IDLE, np.array(quiet, dtype=np.int64)))
+
+
+def _callers(edges: Columns, ends: Index, count: int) -> Bools:
+    """Nodes with a fresh call to another."""
+    believed = (edges.chosen >= 0) & (edges.chosen < edges.fresh_count) & (edges.rps > 0)
+    return np.asarray(np.bincount(ends[believed, 0], minlength=count) > 0)
+
+
+def _notices(snapshots: Iterable[Snapshot], merged: Merged) -> tuple[str, ...]:
+    told = [f"{snapshot.source}: {notice}" for snapshot in snapshots for notice in snapshot.notices]
+    disagreeing = _disagreements(merged)
+    if disagreeing:
+        noun = "connection" if disagreeing == 1 else "connections"
+        told.append(f"sources disagree by more than a factor of 2 on the rate of {disagreeing} {noun}")
+    return tuple(told)
+
+
+def _disagreements(merged: Merged) -> int:
+    """Edges on whose rate two fresh, sampling-corrected witnesses differ by more than 2 (reference: topology 8.3)."""
+    rows = [
+        number
+        for number, testimony in enumerate(merged.testimonies)
+        if testimony.fresh and testimony.witness.sampling_ratio is not None
+    ]
+    rates = merged.edges.rates[rows]
+    if len(rows) < 2 or not rates.size:
+        return 0
+    low = np.where(np.isnan(rates), np.inf, rates).min(axis=0)
+    high = np.where(np.isnan(rates), -np.inf, rates).max(axis=0)
+    return int(((low >= 1) & np.isfinite(low) & (high > 2 * low)).sum())
