@@ -8,6 +8,7 @@ transaction that reads first and writes later fails without waiting when another
 from __future__ import annotations
 
 import sqlite3
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,7 @@ class Store:
     def __init__(self, url: str, state_dir: Path) -> None:
         self.url = _resolve(url, state_dir)
         self.engine = _engine(self.url)
+        self._known: dict[str, Any] = {"frame names": OrderedDict()}
         self._reading = self.engine.execution_options(**{_READING: True})
 
     @property
@@ -56,14 +58,22 @@ class Store:
 
         Raises StoreUnavailable when the database does not answer or stays locked, StoreError for the rest.
         """
-        with _translated(), Session(self.engine, autoflush=False) as session, session.begin():
+        with (
+            _translated(),
+            Session(self.engine, autoflush=False, info=dict(self._known)) as session,
+            session.begin(),
+        ):
             yield session
             topics.flush(session)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A transaction that only reads, from one snapshot. Raises as `begin` does."""
-        with _translated(), Session(self._reading, autoflush=False) as session, session.begin():
+        with (
+            _translated(),
+            Session(self._reading, autoflush=False, info=dict(self._known)) as session,
+            session.begin(),
+        ):
             yield session
 
     def revision(self) -> str | None:
