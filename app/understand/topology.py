@@ -17,9 +17,12 @@ from app.understand.identity import Party, Resolver
 from app.understand.judge import Quantiles, Setting, judge, measured, silence_is_zero
 from app.understand.memory import KnownEdge, Mark, Memory
 from app.understand.merge import Bools, Columns, Index, Merged, Tie, merge
+from app.understand.past import from_frame
 from app.understand.pods import PodsVerdict, judge_pods
 from app.understand.remembered import forgotten_nodes
 from app.understand.testimony import Testimony, is_fresh, testimonies
+
+__all__ = ["Assembly", "assemble", "build", "from_frame"]
 
 DEFAULT_WINDOW = timedelta(seconds=60)
 _INVENTORY_WINDOW = timedelta(seconds=60)

@@ -1,0 +1,107 @@
+"""One evaluation: what the sources said last becomes the live topology, and once a minute a frame of history."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import lru_cache
+
+from app.model.fleet import Freshness, Snapshot
+from app.model.series import Window
+from app.store import frames, live, snapshots, sources
+from app.store.engine import Store
+from app.understand.baseline import HORIZON, Baseline, Past
+from app.understand.identity import Resolver, Rule
+from app.understand.past import frame_of
+from app.understand.topology import Assembly, build
+
+log = logging.getLogger("quarterdeck.evaluate")
+
+_MINUTE = timedelta(minutes=1)
+_CLUSTERS = 256  # clusters whose last hour one process keeps at hand
+
+
+@dataclass(slots=True)
+class _Usual:
+    """The last hour of a cluster as this process has read it; reread from the frames after a restart.
+
+    `gaps` are the minutes that no frame covered when they were read: once one is back-filled, all is reread.
+    """
+
+    past: Past = field(default_factory=Past)
+    baselines: dict[str, Baseline] = field(default_factory=dict)
+    gaps: set[datetime] = field(default_factory=set)
+
+
+@lru_cache(maxsize=_CLUSTERS)
+def _usual(store: Store, cluster: str) -> _Usual:
+    """What this process keeps of a cluster; the arguments are the key."""
+    return _Usual()
+
+
+def tick(store: Store, cluster: str, now: datetime, rules: Sequence[Rule] = ()) -> None:
+    """Evaluate one cluster at `now` and write what came of it.
+
+    Two ticks of one cluster must not overlap; the caller sees to that. Raises StoreError only.
+    """
+    found, states, memory, newest = _read(store, cluster)
+    if not found:
+        return
+    baselines = _baselines(store, cluster, now)
+    built = build(cluster, found, states, _resolver(cluster, rules, found), memory, baselines, now)
+    with store.begin() as session:
+        live.put(session, built.topology, built.memory)
+    _write_minute(store, built, now, newest)
+
+
+def _read(
+    store: Store, cluster: str
+) -> tuple[list[Snapshot], list[Freshness], bytes | None, datetime | None]:
+    with store.reading() as session:
+        return (
+            snapshots.latest(session, cluster),
+            sources.all_sources(session, cluster),
+            live.memory(session, cluster),
+            frames.latest_start(session, cluster),
+        )
+
+
+def _resolver(cluster: str, rules: Sequence[Rule], found: Sequence[Snapshot]) -> Resolver:
+    inventory = next((snapshot.inventory for snapshot in found if snapshot.inventory is not None), None)
+    return Resolver(cluster, rules, inventory)
+
+
+def _baselines(store: Store, cluster: str, now: datetime) -> dict[str, Baseline]:
+    """The usual of every node and edge, brought up to the last full minute whenever there is a new one."""
+    usual = _usual(store, cluster)
+    newest = (
+        now.replace(second=0, microsecond=0) - _MINUTE
+    )  # the minute that is written last, perhaps by this tick
+    if not usual.past.missing(newest):
+        return usual.baselines
+    horizon = Window(newest - HORIZON * _MINUTE, newest)
+    with store.reading() as session:
+        gaps = {start for gap in frames.missing(session, cluster, horizon) for start in _minutes(gap)}
+        if {gap for gap in usual.gaps if gap >= horizon.start} - gaps:
+            usual.past = Past()
+        for start in usual.past.missing(newest):
+            frame = None if start in gaps else frames.at(session, cluster, start)
+            usual.past.add(start, frame if frame is not None and frame.start == start else None)
+    usual.gaps = gaps
+    usual.baselines = usual.past.baselines()
+    return usual.baselines
+
+
+def _minutes(window: Window) -> list[datetime]:
+    return [window.start + i * _MINUTE for i in range(round(window.length / _MINUTE))]
+
+
+def _write_minute(store: Store, built: Assembly, now: datetime, newest: datetime | None) -> None:
+    """Keep the minute that has just ended, unless it is kept already or nobody could look at all."""
+    start = now.replace(second=0, microsecond=0) - _MINUTE
+    if newest is not None and newest >= start:
+        return
+    with store.begin() as session:
+        frames.write(session, frame_of(built, start))
