@@ -13,6 +13,7 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import api, clock, live, pages, paths
+from app.api import probes
 from app.config import Config, Secret
 from app.errors import ConfigError, Problem
 from app.pages import errors
@@ -56,6 +57,7 @@ def create_app(
     errors.install(app)
     for dotted in blueprints if blueprints is not None else (*pages.BLUEPRINTS, *api.BLUEPRINTS):
         app.register_blueprint(_load(dotted))
+    probes.register_gauges(parts)
     _refuse_undeclared(app)
     _wrap(app, parts)
     return app

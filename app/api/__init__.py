@@ -1,5 +1,15 @@
-"""JSON for programs, version 1. `BLUEPRINTS` names every blueprint that is served."""
+"""JSON for programs, version 1. The factory registers `BLUEPRINTS`."""
 
 from __future__ import annotations
 
-BLUEPRINTS: tuple[str, ...] = ()
+# Dotted `module:name`.
+BLUEPRINTS: tuple[str, ...] = (
+    "app.api.probes:blueprint",
+    "app.api.status:blueprint",
+    "app.api.fleet:blueprint",
+    "app.api.series:blueprint",
+    "app.api.workloads:blueprint",
+    "app.api.audit:blueprint",
+    "app.api.tokens:blueprint",
+    "app.api.document:blueprint",
+)

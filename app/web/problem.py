@@ -130,3 +130,15 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 def acceptable_request_id(text: str) -> bool:
     """Whether a caller's X-Request-Id may be taken over: short and inert."""
     return _REQUEST_ID.fullmatch(text) is not None
+
+
+def catalogue() -> list[dict[str, object]]:
+    """Every stable problem type with its status, title and cure, for the documentation."""
+    rows = {kind: (status, title, cure) for _, status, kind, title, cure in _TABLE}
+    for status, (kind, title, _, cure) in _HTTP.items():
+        rows.setdefault(kind, (status, title, cure))
+    rows.setdefault(_FALLBACK[0], (500, _FALLBACK[1], _FALLBACK[3]))
+    return [
+        {"type": kind, "status": status, "title": title, "cure": cure}
+        for kind, (status, title, cure) in sorted(rows.items())
+    ]

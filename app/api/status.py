@@ -1,0 +1,61 @@
+"""How this server is: version, uptime, sources, store, broker."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Response
+
+from app import clock
+from app.api import answer, shapes
+from app.api.answer import freshness_rows
+from app.api.operation import api_blueprint, operation
+from app.config import schema
+from app.web import etag
+from app.web.access import requires
+from app.web.etag import Bytes
+from app.web.services import services
+
+blueprint = api_blueprint("status")
+
+_QUEUES = ("collect", "evaluate", "act")
+
+
+@blueprint.get("/status")
+@requires("read")
+@operation("This server and its sources", answer=shapes.StatusAnswer)
+def status() -> Response:
+    """Version, uptime, each source with its lag and last error, store, broker."""
+    parts = services()
+    now = clock.now()
+    broker = urlsplit(parts.config.broker.url).scheme
+    value = {
+        "version": parts.version,
+        "build": parts.build,
+        "started": parts.started,
+        "uptime_seconds": round((now - parts.started).total_seconds()),
+        "sources": _sources(),
+        "store": {"kind": parts.store.dialect, "revision": parts.reader.revision("fleet", "sources", "actions")},
+        "broker": {"kind": broker},
+        "queues": [{"name": name, "waiting": None} for name in _QUEUES],
+        "sockets": parts.live.connected() if parts.live is not None else 0,
+    }
+    return answer.reading(value)
+
+
+@blueprint.get("/config.schema.json")
+@requires("public")
+@operation("JSON Schema of the configuration file", answer=dict[str, Any])
+def config_schema() -> Response:
+    """What `quarterdeck.yaml` may hold."""
+    return etag.serve(Bytes(answer.dumps(schema()), "application/schema+json"))
+
+
+def _sources() -> list[dict[str, Any]]:
+    found = services().reader.freshness()
+    rows = freshness_rows(found)
+    return [
+        {**row, "lag_seconds": row["age_seconds"], "cost": one.cost}
+        for row, one in zip(rows, found, strict=True)
+    ]
