@@ -1,0 +1,271 @@
+"""Nodes: what they hold, where the scheduler puts a pod, and what happens when one stops answering.
+
+Times after a loss are the recorded ones: Unknown after about 46 s, pods evicted 300 s later.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from demo.controllers import LAG, Engine
+from demo.kube_kinds import LEASE, NODE, POD, Key, Obj
+from demo.kube_objects import is_leaving, is_ready, milli_cpu
+from demo.kube_pods import with_ready
+from demo.kube_replicaset import mark_deleted
+from demo.kube_store import Change
+
+LEASE_NAMESPACE = "kube-node-lease"
+HEARTBEAT_SECONDS = 10.0
+UNKNOWN_AFTER_SECONDS = 46.0
+EVICTED_AFTER_SECONDS = 300.0
+PODS_PER_NODE = 110
+UNREACHABLE = "node.kubernetes.io/unreachable"
+_HEALTHY = {
+    "MemoryPressure": ("False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+    "DiskPressure": ("False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+    "PIDPressure": ("False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+    "Ready": ("True", "KubeletReady", "kubelet is posting ready status"),
+}
+_LOST = ("Unknown", "NodeStatusUnknown", "Kubelet stopped posting node status.")
+
+
+class Nodes:
+    """The node lifecycle, and the books that the scheduler reads."""
+
+    name = "node"
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.pods: dict[str, dict[Key, int]] = {}  # node -> pod key -> milli CPU asked for
+        self.cpu: dict[str, int] = {}
+        self.mates: Counter[tuple[str, str, str]] = Counter()  # (node, namespace, generateName)
+        self.lost: dict[str, float] = {}  # node -> model time of the last heartbeat
+        self._addresses: dict[str, int] = {}
+        self._index: dict[str, int] = {}
+
+    def react(self, change: Change) -> None:
+        """Keep the books; watch over nodes."""
+        entry = change.entry
+        if entry.kind is NODE and change.type == "ADDED":
+            self._index[entry.key[1]] = len(self._index)
+            self.pods.setdefault(entry.key[1], {})
+            self.cpu.setdefault(entry.key[1], 0)
+            self.engine.wake(self.name, entry.key, HEARTBEAT_SECONDS)
+        elif entry.kind is POD:
+            self._book(change)
+
+    def _book(self, change: Change) -> None:
+        entry = change.entry
+        node = entry.obj["spec"].get("nodeName")
+        if not node or node not in self.pods:
+            return
+        if change.type == "DELETED":
+            self.cpu[node] -= self.pods[node].pop(entry.key, 0)
+            self.mates[node, entry.key[0], entry.obj["metadata"].get("generateName", "")] -= 1
+        elif entry.key not in self.pods[node]:
+            asked = asked_cpu(entry.obj)
+            self.pods[node][entry.key] = asked
+            self.cpu[node] += asked
+            self.mates[node, entry.key[0], entry.obj["metadata"].get("generateName", "")] += 1
+
+    def choose(self, pod: Obj) -> tuple[str | None, str]:
+        """The node for a pod, or None and the scheduler's sentence. Spreads a workload over nodes."""
+        asked, namespace = asked_cpu(pod), pod["metadata"]["namespace"]
+        prefix = pod["metadata"].get("generateName", "")
+        reasons: dict[str, int] = {}
+        best: tuple[int, int, str] | None = None
+        nodes = self.engine.store.objects(NODE)
+        for node in nodes:
+            name = node["metadata"]["name"]
+            why = self._unfit(node, asked)
+            if why:
+                reasons[why] = reasons.get(why, 0) + 1
+                continue
+            rank = (self.mates[name, namespace, prefix], len(self.pods[name]), name)
+            best = min(best, rank) if best else rank
+        if best:
+            return best[2], ""
+        words = ", ".join(f"{count} {why}" for why, count in sorted(reasons.items()))
+        total = len(nodes)
+        return None, (
+            f"0/{total} nodes are available: {words}. no new claims to deallocate, preemption: 0/{total} nodes are "
+            f"available: {total} Preemption is not helpful for scheduling."
+        )
+
+    def _unfit(self, node: Obj, asked: int) -> str:
+        name = node["metadata"]["name"]
+        spec = node["spec"]
+        if spec.get("unschedulable"):
+            return "node(s) were unschedulable"
+        if any(taint["effect"] == "NoSchedule" for taint in spec.get("taints") or ()):
+            return f"node(s) had untolerated taint(s) {{{UNREACHABLE}: }}"
+        if len(self.pods[name]) >= PODS_PER_NODE:
+            return "Too many pods"
+        capacity = milli_cpu(node["status"]["allocatable"]["cpu"])
+        return "Insufficient cpu" if self.cpu[name] + asked > capacity else ""
+
+    def address(self, node: str) -> str:
+        """The next pod address on a node."""
+        serial = self._addresses.get(node, 0) + 1
+        self._addresses[node] = serial
+        index = self._index.get(node, 0)
+        third = (index + 256 * (serial // 250)) % 65536
+        return f"10.{(244 + third // 256) % 256}.{third % 256}.{serial % 250 + 2}"
+
+    def lose(self, node: str) -> None:
+        """The node stops answering now."""
+        if node not in self.pods:
+            raise KeyError(node)
+        self.lost.setdefault(node, self.engine.now)
+        self.engine.wake(self.name, ("", node), UNKNOWN_AFTER_SECONDS)
+
+    def restore(self, node: str) -> None:
+        """The node answers again."""
+        if self.lost.pop(node, None) is not None:
+            self.engine.wake(self.name, ("", node), LAG)
+            for key in list(self.pods.get(node, ())):
+                self.engine.wake("pod", key, 0.4)
+
+    def sync(self, key: Key) -> None:
+        """Heartbeat of a node that lives; consequences for one that does not."""
+        node = self.engine.store.get(NODE, key)
+        if node is None:
+            return
+        since = self.lost.get(key[1])
+        if since is None:
+            self._beat(node)
+            self.engine.wake(self.name, key, HEARTBEAT_SECONDS)
+            return
+        silent = self.engine.now - since
+        if silent < UNKNOWN_AFTER_SECONDS - 0.001:
+            self.engine.wake(self.name, key, UNKNOWN_AFTER_SECONDS - silent)
+        elif not node["spec"].get("taints"):
+            self._declare_lost(node)
+            self.engine.wake(self.name, key, EVICTED_AFTER_SECONDS)
+        elif silent >= UNKNOWN_AFTER_SECONDS + EVICTED_AFTER_SECONDS - 0.001:
+            self._evict(key[1])
+        else:
+            self.engine.wake(self.name, key, UNKNOWN_AFTER_SECONDS + EVICTED_AFTER_SECONDS - silent)
+
+    def _beat(self, node: Obj) -> None:
+        store, name = self.engine.store, node["metadata"]["name"]
+        lease = store.get(LEASE, (LEASE_NAMESPACE, name))
+        if lease:
+            store.put(LEASE, {**lease, "spec": {**lease["spec"], "renewTime": self.engine.precise()}})
+        if node["spec"].get("taints"):
+            self._declare_back(node)
+
+    def _declare_lost(self, node: Obj) -> None:
+        engine, stamp = self.engine, self.engine.stamp()
+        conditions = [
+            {**one, "status": _LOST[0], "lastTransitionTime": stamp, "reason": _LOST[1], "message": _LOST[2]}
+            for one in node["status"]["conditions"]
+        ]
+        taints = [{"key": UNREACHABLE, "effect": e, "timeAdded": stamp} for e in ("NoSchedule", "NoExecute")]
+        node = engine.store.put(NODE, {**node, "status": {**node["status"], "conditions": conditions}})
+        node = engine.store.put(NODE, {**node, "spec": {**node["spec"], "taints": taints}})
+        name = node["metadata"]["name"]
+        engine.event(NODE, node, "NodeNotReady", f"Node {name} status is now: NodeNotReady", component="node-controller")
+        for key in list(self.pods[name]):
+            pod = engine.store.get(POD, key)
+            if pod and is_ready(pod):
+                pod = engine.store.put(POD, with_ready(pod, ready=False, stamp=stamp))
+                engine.event(
+                    POD, pod, "NodeNotReady", "Node is not ready", component="node-controller", type="Warning"
+                )
+
+    def _declare_back(self, node: Obj) -> None:
+        stamp = self.engine.stamp()
+        spec = {name: value for name, value in node["spec"].items() if name != "taints"}
+        status = {**node["status"], "conditions": healthy_conditions(stamp, node["status"]["conditions"])}
+        self.engine.store.put(NODE, {**node, "spec": spec, "status": status})
+        for key in list(self.pods[node["metadata"]["name"]]):
+            self.engine.wake("pod", key, 0.4)
+
+    def _evict(self, name: str) -> None:
+        for key in list(self.pods[name]):
+            pod = self.engine.store.get(POD, key)
+            if pod and not is_leaving(pod):
+                message = f"Marking for deletion Pod {key[0]}/{key[1]}"
+                self.engine.event(
+                    POD, pod, "TaintManagerEviction", message, component="taint-eviction-controller"
+                )
+                mark_deleted(self.engine, pod)
+
+
+def asked_cpu(pod: Obj) -> int:
+    """Milli CPU that a pod's containers ask for."""
+    total = 0
+    for container in pod["spec"]["containers"]:
+        requests = (container.get("resources") or {}).get("requests") or {}
+        total += milli_cpu(requests.get("cpu", 0))
+    return total
+
+
+def healthy_conditions(stamp: str, old: list[Obj] | None = None) -> list[Obj]:
+    """The four conditions of a node that is well."""
+    moved = {one["type"]: one["lastTransitionTime"] for one in old or () if one["status"] != "Unknown"}
+    return [
+        {
+            "type": kind,
+            "status": status,
+            "lastHeartbeatTime": stamp,
+            "lastTransitionTime": moved.get(kind, stamp),
+            "reason": reason,
+            "message": message,
+        }
+        for kind, (status, reason, message) in _HEALTHY.items()
+    ]
+
+
+def new_node(name: str, *, index: int, zone: str, stamp: str) -> Obj:
+    """A healthy node with 8 CPUs and 32 GiB."""
+    size = {
+        "cpu": "8", "ephemeral-storage": "100Gi", "hugepages-1Gi": "0", "hugepages-2Mi": "0", "memory": "32Gi",
+        "pods": str(PODS_PER_NODE),
+    }  # fmt: skip
+    cidr = f"10.{244 + index // 256}.{index % 256}.0/24"
+    address = f"192.168.{index // 250}.{index % 250 + 2}"
+    return {
+        "metadata": {
+            "name": name,
+            "labels": {
+                "beta.kubernetes.io/arch": "amd64",
+                "beta.kubernetes.io/os": "linux",
+                "kubernetes.io/arch": "amd64",
+                "kubernetes.io/hostname": name,
+                "kubernetes.io/os": "linux",
+                "node-role.kubernetes.io/worker": "",
+                "topology.kubernetes.io/region": "region-1",
+                "topology.kubernetes.io/zone": zone,
+            },
+            "annotations": {"node.alpha.kubernetes.io/ttl": "0"},
+        },
+        "spec": {"podCIDR": cidr, "podCIDRs": [cidr], "providerID": f"example://{name}"},
+        "status": {
+            "capacity": size,
+            "allocatable": size,
+            "conditions": healthy_conditions(stamp),
+            "addresses": [{"type": "InternalIP", "address": address}, {"type": "Hostname", "address": name}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
+            "nodeInfo": {
+                "machineID": f"{index:032x}",
+                "systemUUID": f"{index + 1:032x}",
+                "bootID": f"boot-{name}",
+                "kernelVersion": "6.12.0",
+                "osImage": "Debian GNU/Linux 12 (bookworm)",
+                "containerRuntimeVersion": "containerd://2.1.4",
+                "kubeletVersion": "v1.36.2",
+                "kubeProxyVersion": "",
+                "operatingSystem": "linux",
+                "architecture": "amd64",
+            },
+        },
+    }
+
+
+def zone_labels(node: Obj) -> Obj:
+    """The topology labels that a pod takes over from its node."""
+    return {
+        name: value for name, value in node["metadata"]["labels"].items() if name.startswith("topology.kubernetes.io/")
+    }
