@@ -23,7 +23,7 @@ MAX_POINTS = 11_000  # per series of one range query; Prometheus refuses more
 _MARGIN = 0.9  # the server gives up a little before we do, so that its own words reach us
 
 
-class _Replay(msgspec.Struct):
+class _Replay(msgspec.Struct, frozen=True):
     current: int = 0
     max: int = 0
 
@@ -52,7 +52,7 @@ class PrometheusApi:
             headers={"Authorization": f"Bearer {token.reveal()}"} if token else None,
             auth=basic,
             session=self._session,
-            retry=Retry(0, raise_on_status=False),
+            retry=Retry(0, read=False, raise_on_status=False),
             timeout=self._timeout,
         )
 

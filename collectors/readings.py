@@ -14,8 +14,8 @@ from collectors.families import Found, Role
 from collectors.tally import Outcome, Reading
 
 _GRPC_FAILED = frozenset(
-    "unknown deadlineexceeded unimplemented internal unavailable dataloss 2 4 12 13 14 15".split()
-)
+    ["unknown", "deadlineexceeded", "unimplemented", "internal", "unavailable", "dataloss"]  # as names
+) | frozenset(["2", "4", "12", "13", "14", "15"])  # the same as numbers
 _GRPC_OK = frozenset({"ok", "0"})
 _FAILED_WORDS = frozenset({"error", "failed", "failure", "server_error", "status_code_error", "timeout"})
 _GOOD_WORDS = frozenset({"ok", "success", "successful", "unset", "status_code_ok", "status_code_unset"})
