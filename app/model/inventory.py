@@ -158,13 +158,17 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class KubeService:
-    """A Kubernetes Service, the thing with a cluster IP; never called "service" alone."""
+    """A Kubernetes Service, the thing with a cluster IP; never called "service" alone.
+
+    `addresses` are those its EndpointSlices call ready.
+    """
 
     namespace: str
     name: str
     cluster_ip: str = ""
     selector: tuple[tuple[str, str], ...] = ()
     ports: tuple[int, ...] = ()
+    addresses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
