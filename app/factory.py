@@ -88,7 +88,7 @@ def _services(
         reader=reader,
         accounts=Accounts(store, _key(config)),
         limits=Limits(monotonic=monotonic),
-        documents=Documents(reader),
+        documents=Documents(reader, monotonic=monotonic),
         metrics=Metrics(),
         origins=origin.allowed_origins(config.server),
         build=assets.build_id(),
@@ -131,5 +131,3 @@ def _wrap(app: Flask, parts: Services) -> None:
     inner = origin.SocketGate(app.wsgi_app, parts.origins, secure=secure)
     hops = parts.config.server.trusted_proxies
     app.wsgi_app = ProxyFix(inner, x_for=hops, x_proto=hops, x_host=0) if hops else inner  # type: ignore[method-assign]
-
-

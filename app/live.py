@@ -14,8 +14,8 @@ from threading import Event, Lock
 from typing import Any
 
 from flask import Flask, request
+from flask_socketio import ConnectionRefusedError as Refused
 from flask_socketio import SocketIO
-from socketio.exceptions import ConnectionRefusedError as Refused
 
 from app import clock
 from app.errors import AccessError, StoreError

@@ -8,6 +8,7 @@ BLUEPRINTS: tuple[str, ...] = (
     "app.api.status:blueprint",
     "app.api.fleet:blueprint",
     "app.api.series:blueprint",
+    "app.api.topology:blueprint",
     "app.api.workloads:blueprint",
     "app.api.audit:blueprint",
     "app.api.tokens:blueprint",

@@ -12,7 +12,7 @@ import orjson
 from flask import Response, request
 
 from app import clock
-from app.model.fleet import Freshness
+from app.understand.document import freshness
 from app.web import etag
 from app.web.etag import chosen_encoding, compress
 from app.web.services import services
@@ -36,7 +36,7 @@ def reading(value: dict[str, Any], *, as_of: datetime | None = None, cluster: st
     unchanged = etag.not_modified(tag)
     if unchanged is not None:
         return unchanged
-    body = dumps({**value, "as_of": as_of or clock.now(), "freshness": freshness_rows(sources)})
+    body = dumps({**value, "as_of": as_of or clock.now(), "freshness": freshness(sources, clock.now())})
     return etag.tagged(_compressed(body), tag)
 
 
@@ -57,22 +57,6 @@ def done(value: Any, status: int = 200, *, location: str | None = None) -> Respo
     if location is not None:
         response.headers["Location"] = location
     return response
-
-
-def freshness_rows(sources: Sequence[Freshness]) -> list[dict[str, Any]]:
-    """How old the word of each source is; `age_seconds` None = never heard of it."""
-    now = clock.now()
-    return [
-        {
-            "source": one.source,
-            "as_of": one.as_of,
-            "age_seconds": round((now - one.as_of).total_seconds(), 1) if one.as_of else None,
-            "status": str(one.status),
-            "since": one.since,
-            "error": one.error,
-        }
-        for one in sources
-    ]
 
 
 def _plain(value: Any) -> Any:

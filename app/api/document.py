@@ -128,7 +128,7 @@ def _schema_of(kind: Any) -> dict[str, Any]:
 
 def _method(app: Flask, rule: Rule, one: Operation, method: str) -> dict[str, Any]:
     view = app.view_functions[rule.endpoint]
-    permission: Permission = view.permission  # type: ignore[attr-defined]  # `requires` put it there
+    permission: Permission = vars(view)["permission"]  # `requires` put it there
     described: dict[str, Any] = {
         "operationId": rule.endpoint.removeprefix("api_").replace(".", "_"),
         "summary": one.summary,

@@ -117,7 +117,14 @@ def _cluster_row(name: str) -> dict[str, Any]:
     reader = parts().reader
     sources = [one.source for one in reader.freshness(name)]
     if name not in reader.clusters():
-        return {"name": name, "sources": sources, "services": None, "nodes": None, "health": {}, "as_of": None}
+        return {
+            "name": name,
+            "sources": sources,
+            "services": None,
+            "nodes": None,
+            "health": {},
+            "as_of": None,
+        }
     topology = reader.topology(name)
     kinds = [node for node in topology.nodes if node.kind is NodeKind.SERVICE]
     return {

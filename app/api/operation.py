@@ -78,5 +78,3 @@ def read_body(kind: Any) -> Any:
         raise NotValid(f"{name or 'body'}: {message}", field=name) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadInput("The body is not JSON.", field="body") from error
-
-

@@ -16,7 +16,7 @@ from app.config import format_duration
 from app.errors import BadInput
 from app.model.fleet import SourceStatus
 from app.model.series import Window
-from app.store.frame_series import Series
+from app.store.frames import Series
 from app.web.access import requires
 from app.web.lines import METRICS, points
 from app.web.services import services as parts

@@ -34,8 +34,9 @@ class FreshnessRow(TypedDict):
     as_of: datetime | None
     age_seconds: float | None
     status: SourceState
-    since: NotRequired[datetime | None]
-    error: NotRequired[str | None]
+    since: datetime | None
+    error: str | None
+    cost: str
 
 
 class Read(TypedDict):
@@ -58,7 +59,7 @@ class HealthRow(TypedDict):
     """Health with its reasons, worst first."""
 
     status: Status
-    since: NotRequired[datetime | None]
+    since: datetime | None
     reasons: list[ReasonRow]
 
 
@@ -82,8 +83,15 @@ class EvidenceRow(TypedDict):
 
     source: str
     as_of: datetime
-    rps: NotRequired[float | None]
+    rps: float | None
     sampling_ratio: float | None
+
+
+class WorkloadName(TypedDict):
+    """Which Kubernetes object runs it."""
+
+    kind: str
+    name: str
 
 
 class ServiceRow(TypedDict):
@@ -95,7 +103,7 @@ class ServiceRow(TypedDict):
     cluster: str
     namespace: str | None
     owner: str | None
-    workload: str | None
+    workload: WorkloadName | None
     health: HealthRow
     rps: float | None
     error_ratio: float | None

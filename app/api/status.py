@@ -9,9 +9,9 @@ from flask import Response
 
 from app import clock
 from app.api import answer, shapes
-from app.api.answer import freshness_rows
 from app.api.operation import api_blueprint, operation
 from app.config import schema
+from app.understand.document import freshness
 from app.web import etag
 from app.web.access import requires
 from app.web.etag import Bytes
@@ -36,7 +36,10 @@ def status() -> Response:
         "started": parts.started,
         "uptime_seconds": round((now - parts.started).total_seconds()),
         "sources": _sources(),
-        "store": {"kind": parts.store.dialect, "revision": parts.reader.revision("fleet", "sources", "actions")},
+        "store": {
+            "kind": parts.store.dialect,
+            "revision": parts.reader.revision("fleet", "sources", "actions"),
+        },
         "broker": {"kind": broker},
         "queues": [{"name": name, "waiting": None} for name in _QUEUES],
         "sockets": parts.live.connected() if parts.live is not None else 0,
@@ -53,9 +56,5 @@ def config_schema() -> Response:
 
 
 def _sources() -> list[dict[str, Any]]:
-    found = services().reader.freshness()
-    rows = freshness_rows(found)
-    return [
-        {**row, "lag_seconds": row["age_seconds"], "cost": one.cost}
-        for row, one in zip(rows, found, strict=True)
-    ]
+    rows = freshness(services().reader.freshness(), clock.now())
+    return [{**row, "lag_seconds": row["age_seconds"]} for row in rows]

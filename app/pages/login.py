@@ -78,7 +78,10 @@ def safe_next(text: str | None) -> str:
 
 def _take_tries(parts: Services, name: str) -> float:
     """0, or the seconds to wait: five tries in 15 minutes for each address and for each name."""
-    taken = [parts.limits.take("login", f"ip {peer()}"), parts.limits.take("login", f"user {name.lower()[:64]}")]
+    taken = [
+        parts.limits.take("login", f"ip {peer()}"),
+        parts.limits.take("login", f"user {name.lower()[:64]}"),
+    ]
     return max(one.retry_after for one in taken)
 
 

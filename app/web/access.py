@@ -161,7 +161,9 @@ def demand(permission: Permission | str) -> Principal:
         return principal
     if principal.kind is Kind.ANONYMOUS:
         raise NotSignedIn("Sign in to use this.")
-    raise NotAllowed(f"Your role does not include “{Permission(permission)}”. An administrator can change it.")
+    raise NotAllowed(
+        f"Your role does not include “{Permission(permission)}”. An administrator can change it."
+    )
 
 
 def guard(identify: Callable[[Declared], Principal]) -> None:

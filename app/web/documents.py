@@ -1,11 +1,12 @@
 """The topology as bytes: built once per revision and question, compressed once per encoding, served many times.
 
 The key holds every input of the answer, the caller's visibility included. Deltas (`since`) are made from the
-documents of recent versions that are still kept.
+documents of recent versions, as far as they are still kept.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,20 +14,22 @@ from typing import Any
 import orjson
 
 from app import clock
+from app.errors import NotFound
+from app.understand import document
 from app.web.cache import Cache
 from app.web.etag import Bytes
 from app.web.reader import Reader
 
-_MOST_BYTES = 96 << 20
-_KEPT_VERSIONS = 30
+_MOST_BYTES = 64 << 20
+_MOST_PACKED = 32 << 20
 _TOPICS = ("fleet", "topology", "sources")
 _OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_SERIALIZE_NUMPY
-_AGE_SECONDS = 10  # ages inside the document are at most this old
+_AGE_SECONDS = 10  # ages inside a document are at most this much too low
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked of the topology; together with the revision it names one document."""
+    """What is asked of the topology; with the revision and the caller's visibility it names one document."""
 
     cluster: str | None = None
     namespace: str | None = None
@@ -34,24 +37,97 @@ class Question:
     window: timedelta | None = None
     focus: str | None = None
     depth: int = 1
-    view: str = "full"
+    find: str | None = None
+    hide: str | None = None
     group: str | None = None
+    view: str = "full"
     columnar: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A document whose nodes and edges are encoded one by one, so that a delta is a choice among them."""
+
+    head: dict[str, Any]
+    nodes: dict[str, bytes]
+    edges: dict[str, bytes]
+
+    def __len__(self) -> int:
+        rows = (self.nodes, self.edges)
+        return sum(len(raw) + len(name) + 150 for part in rows for name, raw in part.items())
+
+
 class Documents:
-    """The topology documents of this process, at most 96 MB of them, least recently used first out."""
+    """The topology documents of this process, bounded in bytes, least recently used first out."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, *, monotonic: Callable[[], float] = clock.monotonic) -> None:
         self._reader = reader
-        self._cache: Cache[Bytes] = Cache(_MOST_BYTES, size=lambda one: 3 * len(one.body))
+        self._monotonic = monotonic
+        self._bytes: Cache[Bytes] = Cache(_MOST_BYTES, size=lambda one: 2 * len(one.body))
+        self._packed: Cache[Packed] = Cache(_MOST_PACKED, size=len)
 
-    def topology(self, question: Question, visibility: str) -> Bytes:
+    def topology(self, question: Question, visibility: str, *, since: str | None = None) -> Bytes:
         """The document as bytes. Raises NotFound for an unknown cluster or focus."""
         revision = self._reader.revision(*_TOPICS)
-        tick = int(clock.monotonic() // _AGE_SECONDS)
-        key = (question, visibility, revision, tick)
-        return self._cache.get(key, lambda: self._build(question, f"t{revision}"))
+        # Ages are told inside, so a version also moves slowly by itself.
+        version = f"t{revision}.{int(self._monotonic() // _AGE_SECONDS):x}"
+        key = (question, visibility)
+        before = self._before(key, since)
+        if before is None:
+            return self._bytes.get(key, lambda: self._full(key, version), version=version)
+        return self._bytes.get(
+            (*key, since), lambda: delta(before, self._rows(key, version), str(since)), version=version
+        )
 
-    def _build(self, question: Question, version: str) -> Bytes:
-        raise NotImplementedError
+    def _before(self, key: tuple[Question, str], since: str | None) -> Packed | None:
+        return self._packed.peek((*key, since)) if since is not None else None
+
+    def _full(self, key: tuple[Question, str], version: str) -> Bytes:
+        question = key[0]
+        if question.columnar or question.view == "map":
+            return Bytes(orjson.dumps(self._document(question, version), option=_OPTIONS))
+        return whole(self._rows(key, version))
+
+    def _rows(self, key: tuple[Question, str], version: str) -> Packed:
+        return self._packed.get((*key, version), lambda: packed(self._document(key[0], version)))
+
+    def _document(self, question: Question, version: str) -> dict[str, Any]:
+        topology = self._reader.topology(question.cluster, question.at, question.window)
+        if question.focus is not None and all(node.id != question.focus for node in topology.nodes):
+            raise NotFound("The node in `focus` is not seen at that time.")
+        places = self._reader.positions(topology.cluster)
+        make = document.columnar if question.columnar else document.document
+        return make(topology, places, version=version, now=clock.now())
+
+
+def packed(rows: dict[str, Any]) -> Packed:
+    """A document of rows with each row encoded."""
+    head = {name: value for name, value in rows.items() if name not in ("nodes", "edges")}
+    nodes = {row["id"]: orjson.dumps(row, option=_OPTIONS) for row in rows["nodes"]}
+    edges = {row["id"]: orjson.dumps(row, option=_OPTIONS) for row in rows["edges"]}
+    return Packed(head, nodes, edges)
+
+
+def whole(document: Packed) -> Bytes:
+    """All of it."""
+    return _joined(document.head, document.nodes.values(), document.edges.values())
+
+
+def delta(before: Packed, after: Packed, since: str) -> Bytes:
+    """What of `after` is new or different, in its order, and the ids that went."""
+    gone = {
+        "nodes": sorted(before.nodes.keys() - after.nodes),
+        "edges": sorted(before.edges.keys() - after.edges),
+    }
+    head = {**after.head, "since": since, "gone": gone}
+    return _joined(head, _changed(before.nodes, after.nodes), _changed(before.edges, after.edges))
+
+
+def _changed(before: dict[str, bytes], after: dict[str, bytes]) -> list[bytes]:
+    return [raw for name, raw in after.items() if before.get(name) != raw]
+
+
+def _joined(head: dict[str, Any], nodes: Iterable[bytes], edges: Iterable[bytes]) -> Bytes:
+    start = orjson.dumps(head, option=_OPTIONS)[:-1]
+    parts = (start, b',"nodes":[', b",".join(nodes), b'],"edges":[', b",".join(edges), b"]}")
+    return Bytes(b"".join(parts))

@@ -16,11 +16,10 @@ _ZSTD_LEVEL = 1
 
 @dataclass(slots=True)
 class Bytes:
-    """One answer's body in each encoding that was asked for so far. `version` is shown to clients."""
+    """One answer's body in each encoding that was asked for so far."""
 
     body: bytes
     media_type: str = "application/json"
-    version: str = ""
     digest: str = ""
     _encoded: dict[str, bytes] = field(default_factory=dict)
 

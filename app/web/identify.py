@@ -61,4 +61,3 @@ def signed_in() -> bool:
 def peer() -> str:
     """The caller's address; forwarded addresses count only behind configured proxies (ProxyFix)."""
     return request.remote_addr or "unknown"
-

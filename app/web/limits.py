@@ -49,7 +49,9 @@ _MOST_BUCKETS = 50_000
 class Limits:
     """All buckets of this process, by limit name and caller."""
 
-    def __init__(self, limits: dict[str, Limit] | None = None, *, monotonic: Callable[[], float] = clock.monotonic):
+    def __init__(
+        self, limits: dict[str, Limit] | None = None, *, monotonic: Callable[[], float] = clock.monotonic
+    ) -> None:
         self._limits = LIMITS if limits is None else LIMITS | limits
         self._monotonic = monotonic
         self._buckets: dict[tuple[str, str], tuple[float, float]] = {}

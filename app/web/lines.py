@@ -11,7 +11,7 @@ import numpy as np
 from app.model.series import Floats, quantiles
 
 if TYPE_CHECKING:
-    from app.store.frame_series import Line
+    from app.store.frames import Line
 
 Points = tuple[float | None, ...]
 

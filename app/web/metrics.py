@@ -6,7 +6,6 @@ Labels are endpoints and status classes, never paths or names from outside, so t
 from __future__ import annotations
 
 import resource
-
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from threading import Lock

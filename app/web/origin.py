@@ -96,7 +96,9 @@ class SocketGate:
 
     def __init__(self, inner: WsgiApp, origins: list[str], *, secure: bool) -> None:
         if not isinstance(origins, list) or not origins:
-            raise ValueError("the list of allowed origins must not be empty: Socket.IO would accept everybody")
+            raise ValueError(
+                "the list of allowed origins must not be empty: Socket.IO would accept everybody"
+            )
         self._inner, self._origins, self._secure = inner, frozenset(origins), secure
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:

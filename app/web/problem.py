@@ -40,8 +40,20 @@ _TABLE: tuple[tuple[type[errors.QuarterdeckError], int, str, str, str], ...] = (
     (errors.TooMany, 429, "too-many", "Too many requests", "Wait and try again."),
     (errors.ActionConflict, 409, "conflict", "Changed since it was looked at", "Review the plan again."),
     (errors.ActionRefused, 409, "refused", "Refused", "Change what the rule names, then plan again."),
-    (errors.OutcomeUnknown, 502, "outcome-unknown", "Outcome not known", "It is being read again; do not repeat it."),
-    (errors.ActionFailed, 502, "action-failed", "The cluster refused the write", "Read its answer, then plan again."),
+    (
+        errors.OutcomeUnknown,
+        502,
+        "outcome-unknown",
+        "Outcome not known",
+        "It is being read again; do not repeat it.",
+    ),
+    (
+        errors.ActionFailed,
+        502,
+        "action-failed",
+        "The cluster refused the write",
+        "Read its answer, then plan again.",
+    ),
     (errors.ActionError, 500, "action-error", "The action failed", "Look at its page."),
     (errors.SchemaMismatch, 503, "schema-mismatch", "Store of another version", "Run `quarterdeck migrate`."),
     (errors.StoreError, 503, "store-unavailable", "The store does not answer", "Try again in a moment."),
@@ -52,9 +64,24 @@ _TABLE: tuple[tuple[type[errors.QuarterdeckError], int, str, str, str], ...] = (
 
 # status -> (type, title, sentence, cure) for what Flask raises by itself; its own sentences may quote the request.
 _HTTP: dict[int, tuple[str, str, str, str]] = {
-    400: ("bad-request", "Bad request", "The request could not be read.", "Check its form and send it again."),
-    401: ("not-signed-in", "Not signed in", "This needs a signed-in user.", "Sign in, or send a valid token."),
-    403: ("not-allowed", "Not allowed", "This is not allowed for you.", "Ask someone whose role includes it."),
+    400: (
+        "bad-request",
+        "Bad request",
+        "The request could not be read.",
+        "Check its form and send it again.",
+    ),
+    401: (
+        "not-signed-in",
+        "Not signed in",
+        "This needs a signed-in user.",
+        "Sign in, or send a valid token.",
+    ),
+    403: (
+        "not-allowed",
+        "Not allowed",
+        "This is not allowed for you.",
+        "Ask someone whose role includes it.",
+    ),
     404: ("not-found", "Not found", "There is nothing at this address.", "Go to the fleet, or search."),
     405: ("method-not-allowed", "Method not allowed", "This address does not do that.", "See /api/docs."),
     406: ("not-acceptable", "Not acceptable", "The answer has no such form.", "Ask for JSON."),
@@ -63,12 +90,22 @@ _HTTP: dict[int, tuple[str, str, str, str]] = {
     410: ("gone", "Gone", "It no longer exists.", "Go to the fleet, or search."),
     411: ("length-required", "Length required", "The length of the body is missing.", "Send Content-Length."),
     413: ("too-large", "Too large", "The body is larger than this address accepts.", "Send less at once."),
-    415: ("unsupported-media-type", "Unsupported media type", "Only application/json is read here.", "Send JSON."),
+    415: (
+        "unsupported-media-type",
+        "Unsupported media type",
+        "Only application/json is read here.",
+        "Send JSON.",
+    ),
     422: ("bad-input", "Not usable", "The input cannot be used.", "Correct it and send it again."),
     429: ("too-many", "Too many requests", "A limit is reached.", "Wait and try again."),
     503: ("unavailable", "Not available", "A part is missing at the moment.", "Try again in a moment."),
 }
-_FALLBACK = ("internal", "Something broke", "This is a fault of ours; it has been logged.", "Give the request id to an operator.")
+_FALLBACK = (
+    "internal",
+    "Something broke",
+    "This is a fault of ours; it has been logged.",
+    "Give the request id to an operator.",
+)
 
 
 def of(error: BaseException) -> Answer:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from threading import Lock
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from app import clock
 from app.errors import NotFound
 from app.model.fleet import Freshness, Topology
 from app.model.inventory import Inventory
 from app.model.series import Window
-from app.store import live, positions, snapshots, sources, topics
+from app.store import frames, live, positions, snapshots, sources, topics
+from app.understand.past import from_frame
 from app.web.cache import Cache
 from app.web.lines import Points, points
 from app.web.merge import merged
@@ -28,6 +28,7 @@ _LIVE_SECONDS = 10
 _FRESHNESS_SECONDS = 1
 LIVE_WINDOW = timedelta(seconds=60)
 MINUTE = timedelta(minutes=1)
+_MOST_ROWS = 60_000  # nodes, edges, pods and points kept over all cached values, about 1 kB each
 _SPARK_LENGTH = timedelta(hours=1)
 _SETTLED = timedelta(minutes=5)  # younger minutes may still gain late spans or back-fill
 
@@ -50,8 +51,7 @@ class Reader:
         self._monotonic = monotonic
         self._ttl = revision_ttl
         self._revisions: dict[tuple[str, ...], tuple[float, int]] = {}
-        self._cache: Cache[object] = Cache(400)
-        self._lock = Lock()
+        self._cache: Cache[Any] = Cache(_MOST_ROWS, size=_weight)
 
     def revision(self, *names: str) -> int:
         """The newest revision of these topics, at most `revision_ttl` old."""
@@ -90,8 +90,12 @@ class Reader:
 
     def freshness(self, cluster: str | None = None) -> tuple[Freshness, ...]:
         """How old the word of each source is."""
-        key = ("freshness", cluster, self._tick(_FRESHNESS_SECONDS))
-        return self._once(key, ("sources",), lambda: self._read_sources(cluster))
+        return self._once(
+            ("freshness", cluster),
+            ("sources",),
+            lambda: self._read_sources(cluster),
+            seconds=_FRESHNESS_SECONDS,
+        )
 
     def inventory(self, cluster: str) -> tuple[Inventory, datetime] | None:
         """What Kubernetes said last about a cluster and when; None = it never spoke."""
@@ -118,22 +122,28 @@ class Reader:
 
     # -- reading -------------------------------------------------------------------------------------------
 
-    def _tick(self, seconds: int) -> int:
-        return int(self._monotonic() // seconds)
-
-    def _once(self, key: tuple[object, ...], names: tuple[str, ...], read: Callable[[], Value]) -> Value:
-        value = self._cache.get((*key, self.revision(*names)), read)
-        return value  # type: ignore[return-value]  # one cache holds values of all kinds, told apart by key
+    def _once(
+        self, key: tuple[object, ...], names: tuple[str, ...], read: Callable[[], Value], *, seconds: int = 0
+    ) -> Value:
+        """`read()` once per revision of these topics, and anew after `seconds` whether they moved or not."""
+        version = (self.revision(*names), self._monotonic() // seconds if seconds else 0)
+        value: Value = self._cache.get(key, read, version=version)
+        return value
 
     def _one(self, cluster: str, at: datetime | None, window: timedelta) -> Topology:
         if at is None and window == LIVE_WINDOW:
-            key = ("live", cluster, self._tick(_LIVE_SECONDS))
-            return self._once(key, ("fleet", "topology"), lambda: self._read_live(cluster))
+            return self._once(
+                ("live", cluster),
+                ("fleet", "topology"),
+                lambda: self._read_live(cluster),
+                seconds=_LIVE_SECONDS,
+            )
         end = at or clock.now()
         end = end.replace(second=0, microsecond=0)
         if at is not None and clock.now() - end > _SETTLED:
             key = ("past", cluster, end, window)
-            return self._cache.get(key, lambda: self._read_past(cluster, end, window))  # type: ignore[return-value]
+            settled: Topology = self._cache.get(key, lambda: self._read_past(cluster, end, window))
+            return settled
         return self._once(
             ("recent", cluster, end, window), ("fleet",), lambda: self._read_past(cluster, end, window)
         )
@@ -148,9 +158,6 @@ class Reader:
         return found or Topology(cluster, clock.now(), LIVE_WINDOW)
 
     def _read_past(self, cluster: str, end: datetime, window: timedelta) -> Topology:
-        from app.store import frames
-        from app.understand.topology import from_frame
-
         with self._store.reading() as session:
             frame = frames.merged(session, cluster, Window(end - window, end))
         return from_frame(frame) if frame is not None else Topology(cluster, end, window)
@@ -169,8 +176,6 @@ class Reader:
             return positions.positions(session, view)
 
     def _read_series(self, cluster: str, ids: Sequence[str], window: Window, step: timedelta) -> Series:
-        from app.store import frames
-
         with self._store.reading() as session:
             return frames.series(session, cluster, list(ids), window, step)
 
@@ -178,3 +183,16 @@ class Reader:
         end = clock.now().replace(second=0, microsecond=0)
         found = self.series(cluster, ids, Window(end - _SPARK_LENGTH, end), MINUTE)
         return {one: points(found.lines[one], found.step, metric) for one in ids if one in found.lines}
+
+
+def _weight(value: object) -> int:
+    """Roughly how many objects a cached value is made of."""
+    if isinstance(value, Topology):
+        return 1 + len(value.nodes) + len(value.edges)
+    if isinstance(value, tuple) and value and isinstance(value[0], Inventory):
+        inventory = value[0]
+        return 1 + len(inventory.pods) + len(inventory.revisions) + len(inventory.workloads)
+    lines = getattr(value, "lines", None)
+    if lines is not None:  # a line of an hour in minutes holds 60 x 128 counts, about 60 kB
+        return 1 + sum(len(line.requests) for line in lines.values())
+    return 1 + (len(value) // 10 if isinstance(value, (dict, tuple, list)) else 0)

@@ -64,5 +64,7 @@ def _finish(answer: Response) -> Response:
         answer.headers["RateLimit-Reset"] = str(max(0, round(taken.reset)))
     answer.headers["X-QD-Build"] = parts.build
     begun = g.get("begun", clock.monotonic())
-    parts.metrics.observe(request.endpoint or "none", request.method, answer.status_code, clock.monotonic() - begun)
+    parts.metrics.observe(
+        request.endpoint or "none", request.method, answer.status_code, clock.monotonic() - begun
+    )
     return answer

@@ -1,0 +1,58 @@
+"""The topology document: rows or columns, now or then, served from bytes made once per revision."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from flask import Response
+
+from app.api import shapes
+from app.api.operation import api_blueprint, operation
+from app.api.query import AT, CLUSTER, NAMESPACE, choice, duration, integer, text
+from app.web import etag
+from app.web.access import current, requires
+from app.web.documents import Question
+from app.web.services import services
+
+blueprint = api_blueprint("topology")
+
+_WINDOW = duration(
+    "window", "Length of the window that rates cover.", None, timedelta(minutes=1), timedelta(days=30)
+)
+_QUERY = (
+    CLUSTER,
+    NAMESPACE,
+    AT,
+    _WINDOW,
+    text("focus", "Only the surroundings of this node id."),
+    integer("depth", "How many hops around `focus`.", 1, 1, 5),
+    text("find", "Keep nodes visible whose name contains this (map view)."),
+    choice("hide", "Leave nodes of this state out.", ("healthy", "idle")),
+    choice("group", "Fold by this (map view).", ("namespace", "none")),
+    choice("view", "full: everything; map: what fits a drawing, with positions.", ("full", "map"), "full"),
+    choice("format", "rows, or columnar: arrays per field.", ("rows", "columnar"), "rows"),
+    text("since", "A version: only what changed since then; the full answer if it is too old.", longest=64),
+)
+
+
+@blueprint.get("/topology")
+@requires("read")
+@operation("Nodes and edges", query=_QUERY, answer=shapes.TopologyAnswer)
+def topology(query: dict[str, Any]) -> Response:
+    """Cached bytes with a strong entity tag per encoding."""
+    question = Question(
+        cluster=query["cluster"] or None,
+        namespace=query["namespace"] or None,
+        at=query["at"],
+        window=query["window"],
+        focus=query["focus"] or None,
+        depth=query["depth"],
+        find=query["find"] or None,
+        hide=query["hide"],
+        group=query["group"],
+        view=query["view"],
+        columnar=query["format"] == "columnar",
+    )
+    documents = services().documents
+    return etag.serve(documents.topology(question, current().visibility, since=query["since"] or None))
