@@ -118,7 +118,7 @@ def answer(found: Sequence[Node]) -> str:
     """What is wrong, or that nothing is, as one sentence."""
     if not found:
         return "No services yet."
-    parts = [f"{number} {form.mark(status).word}" for status, number in counts(found) if number]
+    parts = [f"{number} {form.mark(status).many}" for status, number in counts(found) if number]
     if all(node.health.status in QUIET for node in found):
         idle = sum(node.health.status is HealthStatus.IDLE for node in found)
         tail = f", {idle} of them idle" if idle else ""

@@ -24,6 +24,12 @@ class Mark:
 
     token: str
     word: str
+    counted: str = ""
+
+    @property
+    def many(self) -> str:
+        """The word after a number: `2 in maintenance`."""
+        return self.counted or self.word
 
 
 # The one table of health on screen; its order is that of HealthStatus (worst first).
@@ -31,7 +37,7 @@ MARKS: dict[HealthStatus, Mark] = {
     HealthStatus.FAILING: Mark("crit", "failing"),
     HealthStatus.DEGRADED: Mark("warn", "degraded"),
     HealthStatus.UNKNOWN: Mark("unknown", "unknown"),
-    HealthStatus.MAINTENANCE: Mark("maint", "maintenance"),
+    HealthStatus.MAINTENANCE: Mark("maint", "maintenance", "in maintenance"),
     HealthStatus.IDLE: Mark("idle", "idle"),
     HealthStatus.HEALTHY: Mark("ok", "healthy"),
 }

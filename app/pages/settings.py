@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, flash, make_response, redirect, render_template, request
+from flask import Blueprint, make_response, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from app.model.fleet import Freshness, SourceStatus
@@ -77,8 +77,7 @@ def keep_mine() -> ResponseReturnValue:
         )
         return page, 422
     chosen = preference.of_form(form)
-    flash("Preferences are kept in this browser.")
-    answer = make_response(redirect("/settings/me", code=303))
+    answer = make_response(redirect("/settings/me?done=kept", code=303))
     preference.keep(answer, chosen, secure=is_https(services().config))
     return answer
 

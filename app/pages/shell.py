@@ -46,6 +46,13 @@ PLACES = (
 )
 
 
+# What a form's redirect may say on the next page (`?done=<code>`); nothing else of the query is ever shown.
+DONE = {
+    "kept": "Preferences are kept in this browser.",
+    "revoked": "The token was revoked; it is refused from now on.",
+}
+
+
 def places() -> list[Place]:
     """The places that exist in this application and that the caller may read."""
     if not access.current().allows("read"):
@@ -131,6 +138,7 @@ def names() -> dict[str, Any]:
         "prefs": preference.current(),
         "time_range": time_range(),
         "now": clock.now(),
+        "done": DONE.get(request.args.get("done", ""), ""),
     }
 
 

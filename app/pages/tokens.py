@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from flask import Blueprint, flash, make_response, redirect, render_template, request
+from flask import Blueprint, make_response, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from app import clock
@@ -55,8 +55,7 @@ def revoke(token_id: str) -> ResponseReturnValue:
     """End a token at once. Raises NotFound."""
     if not services().accounts.revoke(current(), token_id):
         raise NotFound("There is no such token, or it has ended already.")
-    flash("The token was revoked; it is refused from now on.")
-    return redirect("/settings/tokens", code=303)
+    return redirect("/settings/tokens?done=revoked", code=303)
 
 
 def scopes() -> list[tuple[str, str]]:

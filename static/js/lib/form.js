@@ -1,0 +1,56 @@
+// @ts-check
+// Sends a POST form by fetch and shows the answer in the same place. Without scripts the same form works by itself.
+import { alarm } from "./announce.js";
+import { attachAll } from "./attach.js";
+import { repaint } from "./age.js";
+import { showPage } from "./dialog.js";
+import { signedOut } from "./notice.js";
+import { morph } from "./refresh.js";
+import { toast } from "./toast.js";
+
+const PATIENCE = 30000;
+
+/** @param {HTMLFormElement} form */
+export function attach(form) {
+  if ("plain" in form.dataset || form.getAttribute("action") === "/logout") return;
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (!form.hasAttribute("aria-busy")) send(form, /** @type {SubmitEvent} */ (event).submitter);
+  });
+}
+
+/** @param {HTMLFormElement} form @param {HTMLElement | null} submitter */
+async function send(form, submitter) {
+  form.setAttribute("aria-busy", "true");
+  const body = new URLSearchParams(/** @type {any} */ (new FormData(form, submitter)));
+  const action = (submitter?.hasAttribute("formaction") && submitter.getAttribute("formaction")) || form.action;
+  try {
+    const answer = await fetch(action, { method: "POST", body, signal: AbortSignal.timeout(PATIENCE) });
+    await show(form, answer);
+  } catch {
+    toast("Quarterdeck did not answer; it is not known whether this arrived. Look before you repeat it.", { error: true });
+  } finally {
+    form.removeAttribute("aria-busy");
+  }
+}
+
+/** @param {HTMLFormElement} form @param {Response} answer */
+async function show(form, answer) {
+  if (answer.status === 401) return signedOut(new Date().toLocaleTimeString());
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const dialog = form.closest("dialog[data-page-dialog]");
+  if (answer.ok && dialog) return showPage(/** @type {HTMLDialogElement} */ (dialog), page, answer.url);
+  if (answer.ok && answer.redirected) return location.assign(answer.url);
+  const same = form.id ? page.getElementById(form.id) : page.querySelector(`form[action="${CSS.escape(form.getAttribute("action") ?? "")}"]`);
+  if (same && (answer.ok || answer.status === 422 || answer.status === 409)) {
+    morph(form, same);
+    attachAll(form);
+    repaint(form);
+    const wrong = /** @type {HTMLElement | null} */ (form.querySelector("[aria-invalid='true'], [role='alert']"));
+    wrong?.focus();
+    alarm(form.querySelector(".fault, [role='alert']")?.textContent?.trim() ?? "");
+    return;
+  }
+  const sentence = page.querySelector("main .empty p:not(.muted)")?.textContent?.trim();
+  toast(sentence || "This did not go through.", { error: true });
+}
