@@ -1,0 +1,188 @@
+"""Drawings of the fleet: one child process that computes layouts, and stored places that never jump.
+
+The child is killed and replaced when it is late or dead; then the same list is tried once more in the quick
+form, and at last ranks are computed here, which `Drawing.approximate` tells.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from threading import Lock
+
+import msgspec
+
+from app import clock
+from app.store import positions
+from app.store.engine import Store
+from app.understand import layout
+from app.understand.layout import Pair, Place
+from app.understand.layout_child import write_frame
+
+log = logging.getLogger("quarterdeck.layouts")
+
+DEADLINE = 5.0  # seconds a job may take before its process is killed
+QUICK_DEADLINE = 2.0
+REDRAWN_ABOVE = 0.30  # share of new nodes at which a view is laid out anew
+_CHILD = (sys.executable, "-m", "app.understand.layout_child")
+_places = msgspec.msgpack.Decoder(list[tuple[float, float]])
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """Places of all nodes of a view (x, y, pinned). approximate = the layout is provisional."""
+
+    places: dict[str, tuple[float, float, bool]]
+    algorithm: str = "layered"
+    approximate: bool = False
+
+
+class LayoutFailed(Exception):
+    """The child was late or died; only this module sees it."""
+
+
+class LayoutProcess:
+    """The long-lived child. Jobs wait for each other; every one has a deadline."""
+
+    def __init__(self, command: Sequence[str] = _CHILD, *, deadline: float = DEADLINE) -> None:
+        self._command = tuple(command)
+        self._deadline = deadline
+        self._child: subprocess.Popen[bytes] | None = None
+        self._lock = Lock()
+
+    def places(self, count: int, edges: Sequence[Pair]) -> tuple[list[Place], bool]:
+        """Places of nodes 0..count-1 for a cleaned edge list, and whether they are approximate. Never raises."""
+        tries = ((True, self._deadline), (False, min(QUICK_DEADLINE, self._deadline)))
+        for transpose, deadline in tries:
+            try:
+                return self._ask(count, edges, transpose=transpose, deadline=deadline), not transpose
+            except LayoutFailed as error:
+                log.warning("layout of %d nodes and %d edges: %s", count, len(edges), error)
+        return layout.by_longest_path(count, edges), True
+
+    def close(self) -> None:
+        """End the child; the next job starts another."""
+        with self._lock:
+            self._end()
+
+    def _ask(self, count: int, edges: Sequence[Pair], *, transpose: bool, deadline: float) -> list[Place]:
+        body = msgspec.msgpack.encode([count, edges, transpose])
+        with self._lock:
+            try:
+                child = self._running()
+                assert child.stdin is not None
+                assert child.stdout is not None
+                write_frame(child.stdin, body)  # type: ignore[arg-type]
+                until = clock.monotonic() + deadline
+                size = int.from_bytes(_read(child.stdout.fileno(), 4, until), "big")
+                found = _places.decode(_read(child.stdout.fileno(), size, until))
+            except (OSError, LayoutFailed, msgspec.DecodeError) as error:
+                self._end()
+                raise LayoutFailed(str(error) or type(error).__name__) from error
+        if len(found) != count:
+            raise LayoutFailed(f"{len(found)} places for {count} nodes")
+        return found
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._child is None or self._child.poll() is not None:
+            self._end()
+            self._child = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},  # found wherever we were found
+            )
+        return self._child
+
+    def _end(self) -> None:
+        child, self._child = self._child, None
+        if child is None:
+            return
+        child.kill()
+        child.wait()
+        for stream in (child.stdin, child.stdout):
+            if stream is not None:
+                try:
+                    stream.close()
+                except OSError:  # unsent bytes to a dead child
+                    log.debug("closing the layout process' pipe", exc_info=True)
+
+
+def _read(descriptor: int, size: int, until: float) -> bytes:
+    """Exactly `size` bytes before the deadline. Raises LayoutFailed."""
+    parts: list[bytes] = []
+    while size:
+        ready, _, _ = select.select([descriptor], [], [], max(0.0, until - clock.monotonic()))
+        if not ready:
+            raise LayoutFailed("no answer before the deadline")
+        part = os.read(descriptor, size)
+        if not part:
+            raise LayoutFailed("the layout process died")
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+@lru_cache(maxsize=1)
+def shared() -> LayoutProcess:
+    """This process' child; started with its first job, ended with the process."""
+    process = LayoutProcess()
+    atexit.register(process.close)
+    return process
+
+
+def view_name(cluster: str, group: str = "namespace", focus: str | None = None) -> str:
+    """The name under which places are kept: one set per cluster and grouping, and one per focus node."""
+    return f"{cluster}|focus|{focus}" if focus else f"{cluster}|{group}"
+
+
+def arrange(
+    store: Store,
+    view: str,
+    ids: Collection[str],
+    edges: Iterable[tuple[str, str]],
+    *,
+    process: LayoutProcess | None = None,
+    tidy: bool = False,
+) -> Drawing:
+    """Places for all `ids` of a view; what is new is stored.
+
+    Known nodes stay where they are. All is laid out anew when the view was never drawn, when more than
+    REDRAWN_ABOVE of its nodes are new, or when `tidy`; pinned nodes stay even then. Raises StoreError.
+    """
+    pairs = list(edges)
+    with store.reading() as session:
+        known = {key: place for key, place in positions.positions(session, view).items() if key in ids}
+    new = [key for key in ids if key not in known]
+    if not new and not tidy:
+        return Drawing(known)
+    if tidy or len(new) > REDRAWN_ABOVE * len(ids):
+        found, approximate = _anew(ids, pairs, process or shared())
+    else:
+        found, approximate = layout.beside(_spots(known), new, pairs), False
+    pinned = {key: place for key, place in known.items() if place[2]}
+    with store.begin() as session:
+        positions.place(session, view, {key: place for key, place in found.items() if key not in pinned})
+    placed = {key: (x, y, False) for key, (x, y) in found.items()}
+    algorithm = "layered" if len(ids) <= layout.LAYERED_UP_TO else "springs"
+    return Drawing({**known, **placed, **pinned}, algorithm, approximate)
+
+
+def _anew(
+    ids: Collection[str], edges: Iterable[tuple[str, str]], process: LayoutProcess
+) -> tuple[dict[str, Place], bool]:
+    order, cleaned = layout.dense(list(ids), edges)
+    places, approximate = process.places(len(order), cleaned)
+    return dict(zip(order, places, strict=True)), approximate
+
+
+def _spots(known: Mapping[str, tuple[float, float, bool]]) -> dict[str, Place]:
+    return {key: (x, y) for key, (x, y, _) in known.items()}
