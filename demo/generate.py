@@ -9,6 +9,7 @@ from demo.catalog import Call, Catalog, Endpoint, Service, Store, shop
 from demo.plan import Plan
 
 MAX_SERVICES = 5000
+MAX_LIVE = 1000
 LAYERS = 5
 CALLS_EACH = 5
 _DOMAINS = (
@@ -24,6 +25,7 @@ _ENGINES = (
     ("mysql", 3306, 0.003),
     ("mongodb", 27017, 0.004),
 )
+_OPERATIONS = {"postgresql": "SELECT", "mysql": "SELECT", "redis": "GET", "mongodb": "find"}
 _ENTRY_RPS = 1.5
 
 
@@ -105,13 +107,20 @@ def _layers(endpoints: list[Endpoint]) -> list[list[Endpoint]]:
 
 
 def _calls(
-    endpoint: Endpoint, depth: int, place: int, layers: list[list[Endpoint]], stores: list[Store], rng: random.Random
+    endpoint: Endpoint,
+    depth: int,
+    place: int,
+    layers: list[list[Endpoint]],
+    stores: list[Store],
+    rng: random.Random,
 ) -> list[Call]:
     """Calls of the endpoint at `place` in its layer; the first two walk the next layer, so that all is reached."""
     below = [layer for layer in layers[depth + 1 :] if layer]
     picked: dict[str, Call] = {}
     for store in rng.sample(stores, 1 if below else 3):
-        picked[store.name] = Call(endpoint.key, store.name, rng.uniform(0.5, 1.2), operation="SELECT")
+        picked[store.name] = Call(
+            endpoint.key, store.name, rng.uniform(0.5, 1.2), operation=_OPERATIONS[store.engine]
+        )
     for turn in range(CALLS_EACH if below else 0):
         layer = below[0] if turn < 2 or rng.random() < 0.6 else rng.choice(below)
         target = layer[(2 * place + turn) % len(layer)] if turn < 2 else rng.choice(layer)

@@ -13,8 +13,7 @@ SERVER = "http_server_request_duration_seconds"
 CLIENT = "http_client_request_duration_seconds"
 DATABASE = "db_client_operation_duration_seconds"
 PROCESS = "messaging_process_duration_seconds"
-SENT = "messaging_client_sent_messages_total"
-CONSUMED = "messaging_client_consumed_messages_total"
+SEND = "messaging_client_operation_duration_seconds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +41,16 @@ def address_of(plan: Plan, target: Endpoint | Store | Topic) -> tuple[str, int]:
     return f"{service.name}.{service.namespace}.svc.cluster.local", HTTP_PORT
 
 
-def served(endpoint: Endpoint, version: str) -> list[Metric]:
+def served(plan: Plan, endpoint: Endpoint, version: str) -> list[Metric]:
     """One metric per outcome of a request (demo.ledger.OUTCOMES); of a consumer, per outcome of a message."""
     who = (("service", endpoint.service), ("version", version))
     if endpoint.topic:
-        what = (*who, ("messaging_system", "kafka"), ("messaging_destination_name", endpoint.topic))
-        what = (*what, ("messaging_consumer_group_name", endpoint.service))
-        errors: tuple[Labels, ...] = ((), (), (("error_type", "500"),), (("error_type", "overload"),), (("error_type", "timeout"),))  # fmt: skip
-        return [Metric(PROCESS, what + error) for error in errors]
+        topic = next(t for t in plan.catalog.topics if t.name == endpoint.topic)
+        what = _messaging(plan, topic, "process")
+        group = (("messaging_consumer_group_name", endpoint.service),)
+        failures = ("", "", "ProcessingError", "overload", "timeout")
+        ends: list[Labels] = [(("error_type", failure),) if failure else () for failure in failures]
+        return [Metric(PROCESS, (*who, *what, *group, *end)) for end in ends]
     codes = (endpoint.success, 404, 500, 503, 504)
     route = (("route", endpoint.route), ("method", endpoint.method))
     return [Metric(SERVER, (*who, *route, ("status_code", str(code)))) for code in codes]
@@ -64,10 +65,15 @@ def called(plan: Plan, call: int, version: str) -> list[Metric]:
     where = (("server_address", host), ("server_port", str(port)))
     operation = plan.catalog.calls[call].operation
     if isinstance(target, Topic):
-        what = (("messaging_system", target.system), ("messaging_destination_name", target.name))
-        return [Metric(SENT, (*who, *what, *where))] * 3
+        timeout = (("error_type", "timeout"),)
+        what = _messaging(plan, target, "send")
+        return [Metric(SEND, (*who, *what, *end)) for end in ((), timeout, timeout)]
     if isinstance(target, Store) and target.engine != "http":
-        what = (("db_system_name", target.engine), ("db_namespace", target.database), ("db_operation_name", operation))
+        what = (
+            ("db_system_name", target.engine),
+            ("db_namespace", target.database),
+            ("db_operation_name", operation),
+        )
         ends: tuple[Labels, ...] = ((), (("error_type", "OperationalError"),), (("error_type", "timeout"),))
         return [Metric(DATABASE, (*who, *what, *where, *end)) for end in ends]
     method = target.method if isinstance(target, Endpoint) else operation
@@ -78,3 +84,14 @@ def called(plan: Plan, call: int, version: str) -> list[Metric]:
         (("error_type", "timeout"),),
     )
     return [Metric(CLIENT, (*who, ("http_request_method", method), *where, *end)) for end in answers]
+
+
+def _messaging(plan: Plan, topic: Topic, operation: str) -> Labels:
+    host, port = address_of(plan, topic)
+    return (
+        ("messaging_system", topic.system),
+        ("messaging_destination_name", topic.name),
+        ("messaging_operation_type", operation),
+        ("server_address", host),
+        ("server_port", str(port)),
+    )

@@ -13,18 +13,19 @@ import numpy as np
 
 from app.model.series import Floats
 from demo.catalog import Topic
-from demo.labels import CLIENT, CONSUMED, DATABASE, PROCESS, SENT, SERVER, Labels, Metric, called, served, written
+from demo.labels import CLIENT, DATABASE, PROCESS, SEND, SERVER, Labels, Metric, called, served, written
 from demo.model import Fleet
 
 METRICS_PORT = 9464
-_HISTOGRAMS = (SERVER, CLIENT, DATABASE, PROCESS)
-_TYPES = {SENT: "counter", CONSUMED: "counter", "process_cpu_seconds_total": "counter"}
-_TYPES |= {"container_cpu_usage_seconds_total": "counter"}
+_MOST_LAYOUTS = 20_000  # pods come and go for days; laying all out again costs a second
+_HISTOGRAMS = (SERVER, CLIENT, DATABASE, PROCESS, SEND)
+_COUNTERS = ("process_cpu_seconds_total", "container_cpu_usage_seconds_total")
 _HELP = {
     SERVER: "Duration of HTTP server requests.",
     CLIENT: "Duration of HTTP client requests.",
     DATABASE: "Duration of database client operations.",
     PROCESS: "Duration of processing a message.",
+    SEND: "Duration of a messaging client operation.",
 }
 
 
@@ -33,12 +34,23 @@ class NoSuchPod(KeyError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Names:
-    """Everything of a histogram's lines before the number."""
+class _Histogram:
+    """A series: the rows of its pod that are added up, their outcome, and its lines before the number."""
 
+    family: str
+    rows: tuple[int, ...]
+    outcome: int
     buckets: tuple[str, ...]
     total: str
     count: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """All histograms of a pod: of its endpoints and of its calls."""
+
+    served: tuple[_Histogram, ...]
+    called: tuple[_Histogram, ...]
 
 
 Families = dict[str, list[str]]
@@ -50,18 +62,15 @@ class Exporter:
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
         self._big = fleet.plan.catalog.big
-        self._bounds = [*(f"{bound:g}" for bound in fleet.bounds), "+Inf"]
-        self._names: dict[tuple[Metric, Labels], _Names] = {}
+        self._layouts: dict[tuple[int, str, Labels], _Layout] = {}
 
     def pod(self, namespace: str, name: str) -> str:
         """The page of one pod. Raises NoSuchPod, also while its node does not answer."""
         with self._fleet.lock:
-            for place, view in enumerate(self._fleet.pods.views):
-                if view.name == name and self._namespace(place) == namespace:
-                    if view.node in self._fleet.faults.lost_nodes:
-                        break
-                    return _page(self._series(place, ()))
-        raise NoSuchPod(name)
+            place = self._fleet.place_of(namespace, name)
+            if place is None or self._fleet.pods.views[place].node in self._fleet.faults.lost_nodes:
+                raise NoSuchPod(name)
+            return _page(self._series(place, ()))
 
     def node(self, node: str) -> str:
         """The page of all pods of a node, their names as labels. Raises NoSuchPod."""
@@ -82,8 +91,7 @@ class Exporter:
         """The page of the message broker: offsets and consumer lag, as the usual Kafka exporter names them."""
         fleet, plan = self._fleet, self._fleet.plan
         with fleet.lock:
-            produced, consumed = fleet.offsets["produced"].copy(), fleet.offsets["consumed"].copy()
-            lag = fleet.state.lag.copy()
+            produced, consumed, lag = fleet.produced, fleet.consumed, fleet.state.lag
         families: Families = {}
         for topic, offset in zip(plan.catalog.topics, produced.tolist(), strict=True):
             _partitions(families, "kafka_topic_partition_current_offset", topic, (), offset)
@@ -101,7 +109,10 @@ class Exporter:
             places = list(enumerate(self._fleet.pods.views))
             found = [] if self._big else [self._pod_target(place, host) for place, _ in places]
             nodes = sorted({view.node for _, view in places}) if self._big else []
-        found += [_target(host, f"/nodes/{n}/metrics", {"node": n, "instance": f"{n}:{METRICS_PORT}"}) for n in nodes]
+        found += [
+            _target(host, f"/nodes/{n}/metrics", {"node": n, "instance": f"{n}:{METRICS_PORT}"})
+            for n in nodes
+        ]
         found.append(_target(host, "/broker/metrics", {"instance": "kafka:9308", "job": "kafka"}))
         return found
 
@@ -115,43 +126,33 @@ class Exporter:
         return self._fleet.plan.catalog.services[self._fleet.pods.service[place]].namespace
 
     def _series(self, place: int, where: Labels) -> Families:
+        pods, ledger = self._fleet.pods, self._fleet.ledger
+        layout = self._layout(place, where)
         families: Families = {}
-        self._served(place, where, families)
-        self._called(place, where, families)
+        ends, calls = pods.endpoints.of(place), pods.calls.of(place)
+        _lines(families, layout.served, ledger.served[ends], ledger.served_seconds[ends])
+        _lines(families, layout.called, ledger.called[calls], ledger.called_seconds[calls])
         self._process(place, where, families)
         return families
 
-    def _served(self, place: int, where: Labels, families: Families) -> None:
-        pods, ledger, plan = self._fleet.pods, self._fleet.ledger, self._fleet.plan
-        version = pods.views[place].version
-        for row in pods.endpoints.of(place):
-            endpoint = plan.catalog.endpoints[pods.endpoints.thing[row]]
-            for outcome, metric in enumerate(served(endpoint, version)):
-                counts = ledger.served[row, outcome]
-                if outcome == 0 or counts.any():
-                    self._histogram(families, metric, where, counts, float(ledger.served_seconds[row, outcome]))
-            if endpoint.topic:
-                labels = written(served(endpoint, version)[0].labels + where)
-                count = int(ledger.served[row].sum())
-                families.setdefault(CONSUMED, []).append(f"{CONSUMED}{{{labels}}} {count}\n")
-
-    def _called(self, place: int, where: Labels, families: Families) -> None:
-        """Calls of several endpoints with the same labels are one series."""
-        pods, ledger, plan = self._fleet.pods, self._fleet.ledger, self._fleet.plan
-        version = pods.views[place].version
-        sums: dict[Metric, tuple[Floats, float]] = {}
-        for row in pods.calls.of(place):
-            for outcome, metric in enumerate(called(plan, int(pods.calls.thing[row]), version)):
-                counts = ledger.called[row, outcome]
-                if outcome == 0 or counts.any():
-                    before, seconds = sums.get(metric, (0.0, 0.0))
-                    sums[metric] = (before + counts, seconds + float(ledger.called_seconds[row, outcome]))
-        for metric, (counts, seconds) in sums.items():
-            if metric.family == SENT:
-                line = f"{SENT}{{{written(metric.labels + where)}}} {int(counts.sum())}\n"
-                families.setdefault(SENT, []).append(line)
-            else:
-                self._histogram(families, metric, where, counts, seconds)
+    def _layout(self, place: int, where: Labels) -> _Layout:
+        """Pods of one service and version have the same series, but for the labels of `where`."""
+        pods, plan = self._fleet.pods, self._fleet.plan
+        service, version = int(pods.service[place]), pods.views[place].version
+        found = self._layouts.get((service, version, where))
+        if found is not None:
+            return found
+        if len(self._layouts) > _MOST_LAYOUTS:
+            self._layouts.clear()
+        ends = [
+            served(plan, plan.catalog.endpoints[e], version)
+            for e in pods.endpoints.thing[pods.endpoints.of(place)]
+        ]
+        calls = [called(plan, int(c), version) for c in pods.calls.thing[pods.calls.of(place)]]
+        bounds = [*(f"{bound:g}" for bound in self._fleet.bounds), "+Inf"]
+        layout = _Layout(_laid_out(ends, where, bounds), _laid_out(calls, where, [] if self._big else bounds))
+        self._layouts[(service, version, where)] = layout
+        return layout
 
     def _process(self, place: int, where: Labels, families: Families) -> None:
         fleet, view = self._fleet, self._fleet.pods.views[place]
@@ -170,28 +171,48 @@ class Exporter:
         for family, value in values.items():
             families.setdefault(family, []).append(f"{family}{{{labels}}} {value}\n")
 
-    def _histogram(
-        self, families: Families, metric: Metric, where: Labels, counts: Floats, seconds: float
-    ) -> None:
-        names = self._names.get((metric, where)) or self._named(metric, where)
-        lines = families.setdefault(metric.family, [])
-        running = np.cumsum(counts).astype(np.int64).tolist()
-        if len(running) > 1:
-            lines += [f"{name}{value}\n" for name, value in zip(names.buckets, running, strict=True)]
-        lines.append(f"{names.total}{seconds:.6g}\n")
-        lines.append(f"{names.count}{running[-1]}\n")
 
-    def _named(self, metric: Metric, where: Labels) -> _Names:
-        if len(self._names) > 200_000:  # pods come and go for days; a rebuilt cache costs a second
-            self._names.clear()
-        labels = written(metric.labels + where)
-        names = _Names(
-            tuple(f'{metric.family}_bucket{{{labels},le="{bound}"}} ' for bound in self._bounds),
-            f"{metric.family}_sum{{{labels}}} ",
-            f"{metric.family}_count{{{labels}}} ",
-        )
-        self._names[(metric, where)] = names
-        return names
+def _laid_out(rows: list[list[Metric]], where: Labels, bounds: list[str]) -> tuple[_Histogram, ...]:
+    """Series of rows with their metrics per outcome; rows of the same labels and outcome are one series."""
+    found: dict[tuple[Metric, int], list[int]] = {}
+    for row, metrics in enumerate(rows):
+        for outcome, metric in enumerate(metrics):
+            found.setdefault((metric, outcome), []).append(row)
+    return tuple(
+        _named(metric, where, bounds, tuple(rows), outcome) for (metric, outcome), rows in found.items()
+    )
+
+
+def _named(
+    metric: Metric, where: Labels, bounds: list[str], rows: tuple[int, ...], outcome: int
+) -> _Histogram:
+    family, labels = metric.family, written(metric.labels + where)
+    return _Histogram(
+        family,
+        rows,
+        outcome,
+        tuple(f'{family}_bucket{{{labels},le="{bound}"}} ' for bound in bounds),
+        f"{family}_sum{{{labels}}} ",
+        f"{family}_count{{{labels}}} ",
+    )
+
+
+def _lines(families: Families, layout: tuple[_Histogram, ...], counts: Floats, seconds: Floats) -> None:
+    """Write the histograms of one pod; outcomes that never happened have no series yet."""
+    running = np.cumsum(counts, axis=2).astype(np.int64)
+    values, sums = running.tolist(), seconds.tolist()
+    for series in layout:
+        buckets = values[series.rows[0]][series.outcome]
+        total = sums[series.rows[0]][series.outcome]
+        for row in series.rows[1:]:
+            buckets = [a + b for a, b in zip(buckets, values[row][series.outcome], strict=True)]
+            total += sums[row][series.outcome]
+        if series.outcome and not buckets[-1]:
+            continue
+        lines = families.setdefault(series.family, [])
+        lines += [f"{name}{value}\n" for name, value in zip(series.buckets, buckets, strict=False)]
+        lines.append(f"{series.total}{total:.6g}\n")
+        lines.append(f"{series.count}{buckets[-1]}\n")
 
 
 def _target(host: str, path: str, labels: dict[str, str]) -> dict[str, Any]:
@@ -220,5 +241,5 @@ def _with_headers(families: Iterable[tuple[str, list[str]]]) -> Iterator[str]:
 def _type_of(family: str, lines: list[str]) -> str:
     """Histograms that carry no buckets (edges of a big fleet) are summaries to the format."""
     if family not in _HISTOGRAMS:
-        return _TYPES.get(family, "gauge")
+        return "counter" if family in _COUNTERS else "gauge"
     return "histogram" if "_bucket{" in lines[0] else "summary"
