@@ -70,12 +70,14 @@ class OtlpCollector:
         max_spans: int = 1_000_000,
         sampling_attribute: str | None = None,
         wait: timedelta = timedelta(seconds=10),
+        join_at: int = _JOIN_AT,
     ) -> None:
         self.cluster = cluster
         self.name = name
         self.max_body_bytes = max_body_bytes
         self.totals: Counter[str] = Counter()
         self._max_spans = max_spans
+        self._join_at = join_at
         self._sampling_attribute = sampling_attribute
         self._wait = wait.total_seconds()
         self._pending: list[Batch] = []
@@ -108,7 +110,7 @@ class OtlpCollector:
                 self._pending.append(batch)
                 self._pending_spans += len(batch)
                 self.totals["spans"] += len(batch)
-            crowded = self._pending_spans >= _JOIN_AT
+            crowded = self._pending_spans >= self._join_at
         if not fits:
             self._refuse()
         if crowded:

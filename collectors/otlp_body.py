@@ -14,6 +14,7 @@ JSON = "application/json"
 
 _ZSTD_BITE = 512  # a zstd block of 4 bytes may stand for 128 KiB: small bites keep the cap exact enough
 _ZSTD_WINDOW = 8 << 20
+_MOST_PARTS = 64
 
 
 class OtlpError(Exception):
@@ -67,10 +68,17 @@ def unpack(body: bytes, encoding: str, limit: int) -> bytes:
     raise Unsupported(f"unsupported content encoding, supported: [gzip, zstd, identity], got {name[:40]!r}")
 
 
+def _check_parts(parts: list[bytes]) -> None:
+    # What is left is copied for each part: thousands of empty ones would cost quadratic time.
+    if len(parts) >= _MOST_PARTS:
+        raise Malformed(f"the body consists of more than {_MOST_PARTS} compressed parts")
+
+
 def _gunzip(body: bytes, limit: int) -> bytes:
     parts: list[bytes] = []
     left, rest = limit, body
     while rest:  # a gzip body may hold several members (RFC 1952 2.2)
+        _check_parts(parts)
         unzip = zlib.decompressobj(wbits=31)
         try:
             part = unzip.decompress(rest, left + 1)
@@ -88,18 +96,28 @@ def _gunzip(body: bytes, limit: int) -> bytes:
 
 def _unzstd(body: bytes, limit: int) -> bytes:
     parts: list[bytes] = []
-    left = limit
+    left, rest = limit, body
+    while rest:  # and a zstd body several frames (RFC 8878 3.1)
+        _check_parts(parts)
+        frame, rest = _zstd_frame(rest, left)
+        left -= len(frame)
+        if left < 0:
+            raise TooLarge(f"the body is larger than {limit} bytes once unpacked")
+        parts.append(frame)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _zstd_frame(body: bytes, limit: int) -> tuple[bytes, bytes]:
+    """The content of the first frame (cut soon after `limit`) and what follows it."""
     unzip = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj()
-    try:
-        for start in range(0, len(body), _ZSTD_BITE):
-            if unzip.eof:
-                raise Malformed("the zstd body goes on after its end")
-            parts.append(unzip.decompress(body[start : start + _ZSTD_BITE]))
-            left -= len(parts[-1])
-            if left < 0:
-                raise TooLarge(f"the body is larger than {limit} bytes once unpacked")
-    except zstandard.ZstdError as error:
-        raise Malformed("the body is not zstd, though Content-Encoding says so") from error
-    if body and not unzip.eof:
-        raise Malformed("the zstd body ends before its end")
-    return b"".join(parts)
+    found = bytearray()
+    for start in range(0, len(body), _ZSTD_BITE):
+        try:
+            found += unzip.decompress(body[start : start + _ZSTD_BITE])
+        except zstandard.ZstdError as error:
+            raise Malformed("the body is not zstd, though Content-Encoding says so") from error
+        if unzip.eof:
+            return bytes(found), unzip.unused_data + body[start + _ZSTD_BITE :]
+        if len(found) > limit:
+            return bytes(found), b""
+    raise Malformed("the zstd body ends before its end")

@@ -194,7 +194,7 @@ class Joiner:
         self.tally["late"] += sum(map(len, batches)) - sum(map(len, fresh))
         if any(map(len, fresh)):
             flush = gather(fresh, self.parties)
-            self._count_nodes(flush, now_ns)
+            self._count_nodes(flush)
             producers = np.flatnonzero(flush.kind == SpanKind.PRODUCER)
             consumers = np.flatnonzero(flush.kind == SpanKind.CONSUMER)
             calling = np.concatenate(
@@ -207,8 +207,8 @@ class Joiner:
             self._pair(flush, calling, serving[~flush.root[serving]])
         self._expire(now_ns)
 
-    def _count_nodes(self, flush: Flush, now_ns: int) -> None:
-        self.node_ledger.seen(now_ns // STEP_NS, np.unique(flush.version_row))
+    def _count_nodes(self, flush: Flush) -> None:
+        self.node_ledger.seen(int(flush.arrived.max()) // STEP_NS, np.unique(flush.version_row))
         served = np.flatnonzero(flush.kind == SpanKind.SERVER)
         self._add_nodes(flush, served)
 
