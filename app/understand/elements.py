@@ -12,6 +12,7 @@ from app.model.fleet import (
     Evidence,
     EvidenceKind,
     Health,
+    HealthStatus,
     Latency,
     Node,
     Replicas,
@@ -83,7 +84,7 @@ def nodes(
                 as_of=ages[i] or (inventory_as_of if by_kubernetes else None),
             )
         )
-    return tuple(sorted(found, key=_worst_first))
+    return tuple(found[i] for i in _worst_first(health, columns.rps, [node.id for node in found]))
 
 
 def edges(
@@ -122,7 +123,7 @@ def edges(
         )
         for i in range(len(ids))
     ]
-    return tuple(sorted(found, key=_worst_first))
+    return tuple(found[i] for i in _worst_first(health, columns.rps, ids))
 
 
 def nullable(column: Floats) -> Nullable:
@@ -130,8 +131,12 @@ def nullable(column: Floats) -> Nullable:
     return [None if value != value else value for value in column.tolist()]
 
 
-def _worst_first(element: Node | Edge) -> tuple[int, float, str]:
-    return element.health.status.rank, -(element.rps or 0.0), element.id
+def _worst_first(health: Sequence[Health], rps: Floats, ids: Sequence[str]) -> list[int]:
+    """Indexes by health, then by rate, then by id."""
+    ranks = {status: status.rank for status in HealthStatus}
+    rank = [ranks[state.status] for state in health]
+    quiet = (-np.nan_to_num(rps)).tolist()
+    return sorted(range(len(ids)), key=lambda i: (rank[i], quiet[i], ids[i]))
 
 
 def _latencies(quantiles: Floats) -> list[Latency]:

@@ -34,12 +34,13 @@ class Fold:
 
 def fold_home(nodes: Sequence[Node], edges: Iterable[Edge], group: str) -> dict[str, str]:
     """Group name per node id. A store or queue belongs to the one group that uses it, else to SHARED."""
-    own = {n.id: _own_home(n, group) for n in nodes if n.kind is NodeKind.SERVICE}
+    services = {n.id: _own_home(n, group) for n in nodes if n.kind is NodeKind.SERVICE}
+    own = dict(services)
     users: dict[str, set[str]] = defaultdict(set)
     for edge in edges:
-        for node, other in ((edge.source, edge.target), (edge.target, edge.source)):
-            if node not in own and other in own:
-                users[node].add(own[other])
+        for end, other in ((edge.source, edge.target), (edge.target, edge.source)):
+            if end not in services and other in services:
+                users[end].add(services[other])
     for node in nodes:
         if node.id not in own:
             mine = users.get(node.id, set())

@@ -19,6 +19,7 @@ from app.understand.wilson import lower_bound
 
 Levels = NDArray[np.int64]
 _STATUS = (HealthStatus.HEALTHY, HealthStatus.DEGRADED, HealthStatus.FAILING)
+_SEVERITY = {"healthy": 0, "idle": 0, "maintenance": 0, "degraded": 1, "failing": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,9 +210,7 @@ def durations(*seconds: float) -> list[str]:
 
 def severity(status: str) -> int | None:
     """0 for healthy, idle and maintenance, 1 degraded, 2 failing; None when nothing is held yet."""
-    if status in (HealthStatus.FAILING, HealthStatus.DEGRADED):
-        return 2 if status == HealthStatus.FAILING else 1
-    return None if status in ("", HealthStatus.UNKNOWN) else 0
+    return _SEVERITY.get(status)
 
 
 def hold(mark: Mark, verdict: HealthStatus, at: float, limits: Thresholds = THRESHOLDS) -> HealthStatus:

@@ -28,6 +28,7 @@ _ORDER = (
     HealthStatus.UNKNOWN,
     HealthStatus.IDLE,
 )
+_WORDS = tuple(status.value for status in _ORDER)
 _HEALTHY, _UNKNOWN, _IDLE = 0, 3, 4
 _NO_BASELINE = Baseline()
 
@@ -98,7 +99,9 @@ def judge(
     level = np.maximum(level, [verdict.severity if verdict else 0 for verdict in pods])
     verdicts = _verdicts(setting, columns, marks, level, pods, without_numbers)
     held = [
-        health.hold(mark, _ORDER[verdict], setting.at, setting.limits)
+        _ORDER[verdict]
+        if mark.status == _WORDS[verdict] and not mark.worse and not mark.better
+        else health.hold(mark, _ORDER[verdict], setting.at, setting.limits)
         for mark, verdict in zip(marks, verdicts.tolist(), strict=True)
     ]
     return [

@@ -72,12 +72,9 @@ class KnownNode(msgspec.Struct, array_like=True, gc=False):
 
 
 class KnownEdge(msgspec.Struct, array_like=True, gc=False):
-    """A remembered edge: its ends, protocol family, edge kind and mark."""
+    """A remembered edge: its edge kind and mark; ends and protocol family are in its id."""
 
     mark: Mark
-    source: str
-    target: str
-    protocol: str
     kind: str
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.model.fleet import EdgeKind, EdgeTraffic, NodeTraffic
+from app.model.fleet import EdgeKind, EdgeTraffic, NodeKind, NodeTraffic
 from app.model.series import BUCKETS, Floats
 from app.understand.identity import Party, Resolver
 from app.understand.names import protocol_family
@@ -222,20 +222,22 @@ _WIDEST = 4096  # protocol families told apart; a fleet has a dozen
 
 
 def _family_codes(traffic: EdgeTraffic, lookup: Index, parties: list[Party], codes: dict[str, int]) -> Index:
-    cache: dict[tuple[str, int, int], int] = {}
-    found = np.empty(len(traffic), np.int64)
+    """The protocol family of each row, as a code; `codes` grows with families not met before."""
+    seen: dict[tuple[str, NodeKind, str], int] = {}
+    kinds = [(party.kind, party.engine) for party in parties]
+    found: list[int] = []
     ends = zip(
         lookup[traffic.source].tolist(), lookup[traffic.target].tolist(), traffic.protocol, strict=True
     )
-    for i, (source, target, protocol) in enumerate(ends):
-        code = cache.get((protocol, source, target))
+    for source, target, protocol in ends:
+        kind, engine = kinds[source] if kinds[source][0] is NodeKind.QUEUE else kinds[target]
+        code = seen.get((protocol, kind, engine))
         if code is None:
-            queue = parties[source] if parties[source].kind == "queue" else parties[target]
-            family = protocol_family(protocol, queue.kind, queue.engine)
+            family = protocol_family(protocol, kind, engine)
             code = codes.setdefault(family, len(codes)) if len(codes) < _WIDEST else 0
-            cache[(protocol, source, target)] = code
-        found[i] = code
-    return found
+            seen[(protocol, kind, engine)] = code
+        found.append(code)
+    return np.array(found, dtype=np.int64)
 
 
 def _settle(pair: Index, family: Index, keyed: list[tuple[Index, Index]]) -> Index:

@@ -8,6 +8,7 @@ different names never become one id.
 from __future__ import annotations
 
 import ipaddress
+import re
 import unicodedata
 from hashlib import blake2s
 
@@ -15,6 +16,7 @@ from app.model.fleet import NodeKind
 
 MAX_PART = 120
 MAX_DISPLAY = 512
+_PLAIN = re.compile(r"[A-Za-z0-9._/@\[\]-]{0,120}", re.ASCII)
 _FORBIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 # Values of db.system before semantic conventions 1.30, and everyday spellings (reference: topology 5).
@@ -87,6 +89,8 @@ _DEFAULT_PORT = {
 
 def id_part(text: str) -> str:
     """`text` as one part of an id; a text that had to be changed ends in `~` and eight hex digits."""
+    if _PLAIN.fullmatch(text):
+        return text
     clean = "".join(
         "_" if char in ">:" or unicodedata.category(char) in _FORBIDDEN else char for char in text.strip()
     )

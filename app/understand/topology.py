@@ -123,11 +123,11 @@ def _from_memory(
     gone = forgotten_nodes(memory, resolver, present, kubernetes.fresh, now)
     others = [node.party(key) for key, node in memory.nodes.items() if key not in present and key not in gone]
     oldest = (now - remembered.KEPT).timestamp()
-    ties = [
-        Tie(edge.source, edge.target, edge.protocol, EdgeKind(edge.kind))
-        for edge in memory.edges.values()
-        if edge.mark.seen >= oldest and not {edge.source, edge.target} & gone
-    ]
+    ties = []
+    for key, edge in memory.edges.items():
+        source, target, protocol = key.split(">", 2)
+        if edge.mark.seen >= oldest and source not in gone and target not in gone:
+            ties.append(Tie(source, target, protocol, EdgeKind(edge.kind)))
     return others, ties
 
 
@@ -221,18 +221,8 @@ class _Judged:
             party.id: remembered.known_node(party, mark)
             for party, mark in zip(self.merged.parties, self.node_marks, strict=True)
         }
-        rows = zip(
-            self.edge_ids,
-            self.edge_marks,
-            self.merged.ends.tolist(),
-            self.merged.protocols,
-            self.merged.kinds,
-            strict=True,
-        )
-        edges = {
-            key: KnownEdge(mark, self.node_ids[ends[0]], self.node_ids[ends[1]], protocol, kind.value)
-            for key, mark, ends, protocol, kind in rows
-        }
+        rows = zip(self.edge_ids, self.edge_marks, self.merged.kinds, strict=True)
+        edges = {key: KnownEdge(mark, str(kind)) for key, mark, kind in rows}
         return Memory(nodes=nodes, edges=edges)
 
 

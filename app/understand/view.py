@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import blake2s
 from typing import Any
@@ -321,3 +321,15 @@ def href(node: Node) -> str:
         cluster, namespace, name = (*node.id.split(":", 2), "", "")[:3]
         return "/services/" + "/".join(quote(part, safe="") for part in (cluster, namespace, name))
     return f"/nodes?id={quote(node.id, safe='')}"
+
+
+def neighbourhood(topology: Topology, focus: str, hops: int) -> Topology:
+    """The part within `hops` of a node, uncut. Raises NotFound for an unknown node."""
+    if all(node.id != focus for node in topology.nodes):
+        raise NotFound("The node in focus is not seen at that time.")
+    near = {key for key, hop in distances(focus, topology.edges).items() if hop <= hops}
+    return replace(
+        topology,
+        nodes=tuple(node for node in topology.nodes if node.id in near),
+        edges=tuple(edge for edge in topology.edges if edge.source in near and edge.target in near),
+    )
