@@ -62,7 +62,8 @@ def _for_program() -> bool:
 def _is_navigation() -> bool:
     """A person opening a page, not a script fetching a piece of one (that one needs the plain 401)."""
     fetched = request.headers.get("Sec-Fetch-Dest", "document") != "document"
-    return request.method == "GET" and not fetched and not request.path.startswith("/fragments/")
+    program = fetched or "Authorization" in request.headers or request.path.startswith("/fragments/")
+    return request.method == "GET" and not program
 
 
 def _to_sign_in() -> Response:
