@@ -217,7 +217,7 @@ def _seal(magic: bytes, header: bytes, columns: bytes) -> bytes:
 
 
 def _open(magic: bytes, blob: bytes, decoder: msgspec.msgpack.Decoder[Any]) -> tuple[Any, Reader]:
-    if blob[:2] != magic:
+    if blob[:2] != magic or len(blob) < 3:
         raise StoreError("a stored frame does not begin as frames do")
     if blob[2] != _VERSION:
         raise StoreError(f"a stored frame has version {blob[2]}, this build reads {_VERSION}")

@@ -129,7 +129,11 @@ def series(
 
 def part_of(name: str, parts: int) -> int:
     """Which of `parts` chunks an id lies in."""
-    return crc32(name.encode("utf-8", "replace")) % parts
+    return _number(name) % parts
+
+
+def _number(name: str) -> int:
+    return crc32(name.encode("utf-8", "replace")) & 0x7FFF_FFFF  # PostgreSQL's integer has a sign
 
 
 def _finest(available: Mapping[int, Sequence[int]], start: int) -> int:
@@ -164,7 +168,7 @@ def _targets(sheet: _Sheet, ids: Sequence[str]) -> Rows:
 def _from_chunks(session: Session, cluster: str, sheet: _Sheet, tier: int, wanted: set[int]) -> set[int]:
     """Add what chunks hold of the wanted starts; the spans (their starts) that are done with."""
     spans = sorted({floor(at, SPANS[tier]) for at in wanted})
-    numbers = {crc32(name.encode("utf-8", "replace")) for name in sheet.ids}
+    numbers = {_number(name) for name in sheet.ids}
     part = or_(*(frame_chunks.c.part == number % frame_chunks.c.parts for number in numbers))
     done: set[int] = set()
     for i in range(0, len(spans), _BATCH):

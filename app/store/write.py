@@ -39,7 +39,9 @@ def upsert(
 
 def insert_new(session: Session, table: Table, row: Row) -> bool:
     """Insert one row unless one of its unique keys is taken; whether it was inserted."""
-    return run(session, _insert(session, table).values(row).on_conflict_do_nothing()) == 1
+    key = next(iter(table.primary_key))
+    statement = _insert(session, table).values(row).on_conflict_do_nothing().returning(key)
+    return session.connection().execute(statement).first() is not None
 
 
 def storable(words: str) -> str:

@@ -42,9 +42,13 @@ def test_sqlite_runs_in_wal_mode_with_foreign_keys(tmp_path: Path):
 
 
 def test_an_error_inside_rolls_everything_back(store: Store):
-    with pytest.raises(ZeroDivisionError), store.begin() as session:
-        settings.put(session, "name", "value")
-        raise ZeroDivisionError
+    def fail() -> None:
+        with store.begin() as session:
+            settings.put(session, "name", "value")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     with store.reading() as session:
         assert settings.get(session, "name") is None
 
