@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 from flask import Blueprint, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 
-from app import clock
 from app.errors import BadInput, NotFound
 from app.model.fleet import HealthStatus, Node, NodeKind, Topology
 from app.pages import format as form
-from app.pages import preference, spark, timerange
+from app.pages import freshness, preference, timerange
 from app.pages.fragments import fragment
-from app.pages.shell import late_sources
+from app.pages.tile import QUIET, Tile, tiles
 from app.web.access import requires
 from app.web.cookies import is_https
 from app.web.services import services
@@ -26,18 +24,6 @@ blueprint = Blueprint("fleet", __name__)
 
 GROUPS = ("none", "namespace", "team")
 SHOWN = 200
-QUIET = (HealthStatus.HEALTHY, HealthStatus.IDLE)
-STALE_AFTER = timedelta(seconds=60)  # twice the slowest usual scrape interval
-
-
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """One service on the wall. `facts` are (label, value, sparkline, tone), the telling one first."""
-
-    node: Node
-    reason: str
-    stale: bool
-    facts: tuple[tuple[str, str, spark.Spark | None, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +43,7 @@ def page() -> ResponseReturnValue:
     timerange.requested()
     answer = make_response(render_template("pages/fleet.html", **_filters()))
     if request.args.get("healthy") in ("hide", "show"):
-        chosen = preference.replaced(quiet=request.args["healthy"] == "hide")
+        chosen = preference.hiding(healthy=request.args["healthy"] == "hide")
         preference.keep(answer, chosen, secure=is_https(services().config))
     return answer
 
@@ -65,7 +51,7 @@ def page() -> ResponseReturnValue:
 @fragment(blueprint, "sources-banner", topics=("sources",))
 def sources_banner() -> dict[str, Any]:
     """Which source is late, and from when the shown values are."""
-    late = late_sources()
+    late = freshness.late_sources()
     return {"late": late, "shown_from": services().reader.topology().as_of if late else None}
 
 
@@ -84,16 +70,16 @@ def wall() -> dict[str, Any]:
     shown = [node for node in everything if _matches(node, filters["q"], filters["status"])]
     if filters["quiet"] and not filters["status"]:
         shown = [node for node in shown if node.health.status not in QUIET]
-    tiles = _tiles(shown[:SHOWN], topology.as_of)
+    found = tiles(shown[:SHOWN], topology)
     return {
         "counts": counts(everything),
         "total": len(everything),
         "shown": len(shown),
         "cut": max(0, len(shown) - SHOWN),
         "hidden": sum(node.health.status in QUIET for node in everything) if filters["quiet"] else 0,
-        "groups": grouped(tiles, filters["group"]),
+        "groups": grouped(found, filters["group"]),
         "without_data": sum(node.health.status is HealthStatus.UNKNOWN for node in everything),
-        "sources": services().reader.freshness(),
+        "sources": freshness.sources(),
         **filters,
     }
 
@@ -107,7 +93,7 @@ def node_panel() -> dict[str, Any]:
     if node is None:
         raise NotFound("No service or node with this id is seen now.")
     return {
-        "tile": _tiles([node], topology.as_of)[0],
+        "tile": tiles([node], topology)[0],
         "callers": [edge for edge in topology.edges if edge.target == node.id][:8],
         "callees": [edge for edge in topology.edges if edge.source == node.id][:8],
         "by_id": {one.id: one for one in topology.nodes},
@@ -138,17 +124,17 @@ def counts(found: Iterable[Node]) -> list[tuple[HealthStatus, int]]:
     return [(status, tally[status]) for status in HealthStatus]
 
 
-def grouped(tiles: Sequence[Tile], by: str) -> list[Group]:
+def grouped(found: Sequence[Tile], by: str) -> list[Group]:
     """Tiles under their headings; the group with the worst member comes first."""
     members: dict[str, list[Tile]] = {}
-    for tile in tiles:
+    for tile in found:
         name = {"namespace": tile.node.namespace, "team": tile.node.owner}.get(by, "")
         members.setdefault(name or ("" if by == "none" else f"no {by}"), []).append(tile)
     return [
         Group(
             name,
-            tuple(tile for tile in inside if tile.node.health.status not in QUIET),
-            tuple(tile for tile in inside if tile.node.health.status in QUIET),
+            tuple(tile for tile in inside if not tile.quiet),
+            tuple(tile for tile in inside if tile.quiet),
             sum(tile.node.health.status is HealthStatus.UNKNOWN for tile in inside),
         )
         for name, inside in members.items()
@@ -180,55 +166,3 @@ def _matches(node: Node, text: str, status: str) -> bool:
     if status and node.health.status != status:
         return False
     return text.casefold() in f"{node.namespace or ''}/{node.name} {node.owner or ''}".casefold()
-
-
-def _tiles(nodes: Sequence[Node], as_of: datetime) -> list[Tile]:
-    loud = [node.id for node in nodes if node.health.status not in QUIET]
-    frozen = timerange.requested().frozen
-    series = (
-        {}
-        if frozen
-        else {name: services().reader.spark(loud, name) for name in ("error_ratio", "p95", "rps")}
-    )
-    late = not frozen and clock.now() - as_of > STALE_AFTER
-    return [_tile(node, series, stale=late or _is_old(node, as_of)) for node in nodes]
-
-
-def _is_old(node: Node, as_of: datetime) -> bool:
-    return node.as_of is not None and as_of - node.as_of > STALE_AFTER
-
-
-def _tile(node: Node, series: dict[str, dict[str, tuple[float | None, ...]]], *, stale: bool) -> Tile:
-    zone = timerange.requested().zone
-    at = form.clock_time(node.as_of, zone)
-    bad = {reason.code for reason in node.health.reasons}
-    tone = form.mark(node.health.status).token
-
-    def fact(
-        label: str, value: str, name: str, words: Any, hint: str
-    ) -> tuple[str, str, spark.Spark | None, str]:
-        points = series.get(name, {}).get(node.id)
-        drawn = spark.draw(points, label, words, span="last hour", at=at) if points else None
-        return (
-            label,
-            value,
-            drawn,
-            tone if any(hint in code for code in bad) and tone in ("crit", "warn") else "",
-        )
-
-    return Tile(
-        node,
-        node.health.reasons[0].message if node.health.reasons else "",
-        stale,
-        (
-            fact(
-                "errors",
-                form.ratio(node.error_ratio, requests=node.requests),
-                "error_ratio",
-                form.ratio,
-                "error",
-            ),
-            fact("p95", form.latency(node.latency.p95), "p95", form.latency, "latency"),
-            fact("rate", form.rate(node.rps), "rps", form.rate, "volume"),
-        ),
-    )

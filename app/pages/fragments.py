@@ -18,7 +18,7 @@ from flask.blueprints import BlueprintSetupState
 from markupsafe import Markup
 
 from app.errors import NotFound
-from app.pages import preference, timerange
+from app.pages import freshness, preference, timerange
 from app.web import access
 from app.web.access import requires
 from app.web.services import services
@@ -43,7 +43,6 @@ class Fragment:
     def etag(self) -> str:
         """Build, revision of the topics, and a hash of all else the bytes depend on; without quotes."""
         parts, caller = services(), access.current()
-        freshness = [(one.source, str(one.status)) for one in parts.reader.freshness()]
         rest = repr(
             (
                 caller.name,
@@ -51,7 +50,7 @@ class Fragment:
                 sorted(caller.scopes),
                 caller.session,
                 preference.current().key,
-                freshness,
+                freshness.key(),
                 _query(),
             )
         )
@@ -120,4 +119,6 @@ def show(name: str) -> Response:
 
 
 def _query() -> str:
-    return urlencode(sorted(request.args.items(multi=True)))
+    """The query a part is asked with: that of the page, and what the page's own path names."""
+    place = {} if request.endpoint == "fragments.show" else request.view_args or {}
+    return urlencode(sorted([*place.items(), *request.args.items(multi=True)]))

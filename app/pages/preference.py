@@ -5,7 +5,7 @@ Nothing here is secret or trusted: every value is one of a list, what is not fal
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, tzinfo
 from functools import lru_cache
@@ -54,9 +54,16 @@ def parse(text: str) -> Preferences:
             found = replace(found, density=value)
         elif name == "zone" and is_zone(value):
             found = replace(found, zone=value)
-        elif name in ("keys", "calm", "quiet") and value in ("0", "1"):
-            found = replace(found, **{name: value == "1"})
+        elif name in _TICKS and value in ("0", "1"):
+            found = _TICKS[name](found, value == "1")
     return found
+
+
+_TICKS: dict[str, Callable[[Preferences, bool], Preferences]] = {
+    "keys": lambda found, on: replace(found, keys=on),
+    "calm": lambda found, on: replace(found, calm=on),
+    "quiet": lambda found, on: replace(found, quiet=on),
+}
 
 
 def current() -> Preferences:
@@ -100,9 +107,9 @@ def _text(value: str | bool) -> str:
     return str(int(value)) if isinstance(value, bool) else value
 
 
-def replaced(**changes: bool | str) -> Preferences:
-    """The present preferences with some changed."""
-    return replace(current(), **changes)  # type: ignore[arg-type]
+def hiding(*, healthy: bool) -> Preferences:
+    """The present preferences, with healthy services hidden or shown."""
+    return replace(current(), quiet=healthy)
 
 
 def of_form(form: Mapping[str, str]) -> Preferences:

@@ -8,7 +8,7 @@ from flask import Blueprint, make_response, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from app.model.fleet import Freshness, SourceStatus
-from app.pages import preference, timerange
+from app.pages import freshness, preference, timerange
 from app.pages.fragments import fragment
 from app.web.access import requires
 from app.web.cookies import is_https
@@ -41,11 +41,10 @@ def sources_page() -> str:
     return render_template("pages/settings_sources.html")
 
 
-@fragment(blueprint, "sources", topics=("sources",))
+@fragment(blueprint, "sources", topics=("sources", "fleet"))
 def sources() -> dict[str, Any]:
     """Every source, the worst first."""
-    order = list(SourceStatus)
-    found = sorted(services().reader.freshness(), key=lambda one: (-order.index(one.status), one.source))
+    found = freshness.sources()
     return {
         "rows": [(one, *_WORDS[one.status]) for one in found],
         "sentence": sentence(found),

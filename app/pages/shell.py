@@ -16,7 +16,7 @@ from flask.blueprints import BlueprintSetupState
 from markupsafe import Markup
 
 from app import clock
-from app.model.fleet import Freshness, Node, NodeKind, SourceStatus
+from app.model.fleet import Node, NodeKind
 from app.pages import format as form
 from app.pages import fragments, preference, timerange
 from app.web import access, csrf
@@ -92,13 +92,6 @@ def query_with(**changes: str | None) -> str:
 def new_key() -> str:
     """An idempotency key for a form, minted when it is rendered."""
     return uuid.uuid4().hex
-
-
-def late_sources() -> list[Freshness]:
-    """Sources whose values must be taken with their age, worst first."""
-    order = list(SourceStatus)
-    late = [one for one in services().reader.freshness() if one.status is not SourceStatus.OK]
-    return sorted(late, key=lambda one: -order.index(one.status))
 
 
 def time_range() -> timerange.TimeRange:
