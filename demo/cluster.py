@@ -137,6 +137,10 @@ class Cluster:
                 return kind, obj
         raise KeyError(f"{namespace}/{name}")
 
+    def workload_keys(self) -> list[Key]:
+        """Keys of all Deployments and StatefulSets; the caller holds the lock."""
+        return [key for kind in (DEPLOYMENT, STATEFUL_SET) for key in self.store.shelves[kind].keys]
+
     def write(self, kind: Kind, old: Obj, new: Obj, *, manager: str) -> Obj:
         """File a changed object with its generation and managedFields moved; the caller holds the lock."""
         if old == new:

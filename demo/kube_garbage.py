@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from demo.controllers import Engine
-from demo.kube_kinds import DEPLOYMENT, POD, REPLICA_SET, REVISION, SERVICE, SLICE, STATEFUL_SET, Key, Kind, Obj
+from demo.kube_kinds import (
+    DEPLOYMENT,
+    POD,
+    REPLICA_SET,
+    REVISION,
+    SERVICE,
+    SLICE,
+    STATEFUL_SET,
+    Key,
+    Kind,
+    Obj,
+)
 from demo.kube_objects import is_leaving
 from demo.kube_replicaset import mark_deleted
 from demo.kube_store import Change

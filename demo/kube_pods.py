@@ -152,7 +152,7 @@ def _conditions(pod: Obj, container: str, *, running: bool, ready: bool, stamp: 
     return [*made, old["PodScheduled"]] if "PodScheduled" in old else made
 
 
-def _condition(old: dict[str, Obj], kind: str, holds: bool, stamp: str, why_not: Obj) -> Obj:  # noqa: FBT001
+def _condition(old: dict[str, Obj], kind: str, holds: bool, stamp: str, why_not: Obj) -> Obj:
     status = "True" if holds else "False"
     before = old.get(kind)
     moved = before["lastTransitionTime"] if before and before["status"] == status else stamp

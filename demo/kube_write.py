@@ -1,0 +1,306 @@
+"""Writing: create, replace, patch, delete, scale and evict, each judged and filed under the store's lock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from demo import kube_errors as errors
+from demo.cluster import Cluster
+from demo.kube_errors import Refusal
+from demo.kube_garbage import FOREGROUND
+from demo.kube_kinds import (
+    BUDGET,
+    DAEMON_SET,
+    DEPLOYMENT,
+    NAMESPACE,
+    POD,
+    STATEFUL_SET,
+    Kind,
+    Obj,
+)
+from demo.kube_objects import default_workload, is_leaving
+from demo.kube_patch import (
+    JSON_PATCH,
+    MERGE_PATCH,
+    STRATEGIC_PATCH,
+    BadPatch,
+    apply_json_patch,
+    merge,
+    merge_strategic,
+)
+from demo.kube_replicaset import mark_deleted
+from demo.kube_request import Answer, Request, Target, answer
+from demo.kube_scale import scale_of, scaled
+from demo.kube_schema import Mistyped, checked
+from demo.kube_validate import count_fault, faults_of
+
+Change = Callable[[Obj], Any]  # the present object -> the wanted one
+_WORKLOADS = (DEPLOYMENT, STATEFUL_SET, DAEMON_SET)
+_PATCHES: dict[str, Callable[[Any, Any], Any]] = {
+    JSON_PATCH: apply_json_patch,
+    MERGE_PATCH: merge,
+    STRATEGIC_PATCH: merge_strategic,
+}
+_KEPT = ("uid", "creationTimestamp", "generation", "managedFields", "deletionTimestamp", "deletionGracePeriodSeconds")
+
+
+def patch(cluster: Cluster, request: Request, target: Target) -> Answer:
+    """PATCH of an object, its status or its scale."""
+    apply = _PATCHES.get(request.media_type())
+    if apply is None:
+        raise errors.unsupported_media_type()
+    dry = request.dry_run("PatchOptions")
+    try:
+        body = orjson.loads(request.body)
+    except orjson.JSONDecodeError as error:
+        raise errors.bad_request(f"error decoding patch: {error}") from error
+
+    def change(obj: Obj) -> Any:
+        try:
+            return apply(obj, body)
+        except BadPatch as error:
+            raise errors.rejected_patch() from error
+
+    return _update(cluster, request, target, change, dry=dry, patched=True)
+
+
+def put(cluster: Cluster, request: Request, target: Target) -> Answer:
+    """PUT of an object, its status or its scale."""
+    dry = request.dry_run("UpdateOptions")
+    body = request.json()
+    if not isinstance(body, dict):
+        raise errors.bad_request("the body is no object")
+    return _update(cluster, request, target, lambda _: body, dry=dry, patched=False)
+
+
+def _update(
+    cluster: Cluster, request: Request, target: Target, change: Change, *, dry: bool, patched: bool
+) -> Answer:
+    with cluster.lock:
+        old = cluster.store.get(target.kind, (target.namespace, target.name))
+        if old is None:
+            raise errors.not_found(target.kind, target.name)
+        if target.sub == "scale":
+            return _scale(cluster, request, target, old, change, dry=dry, patched=patched)
+        kind = target.kind
+        whole = {"kind": kind.kind, "apiVersion": kind.api_version, **old}
+        wanted, warnings = _judged(request, kind.kind, target, change(whole), whole, patched=patched)
+        new = _prepared(kind, target.sub, old, wanted)
+        faults = faults_of(kind, new, old)
+        if faults:
+            raise errors.invalid_object(kind, target.name, faults)
+        if new != old:
+            new = cluster.moved(kind, old, new, manager=request.manager(), subresource=target.sub)
+            new = new if dry else cluster.store.put(kind, new)
+        return answer({"kind": kind.kind, "apiVersion": kind.api_version, **new}, warnings=warnings)
+
+
+def _judged(
+    request: Request, shape: str, target: Target, wanted: Any, old: Obj, *, patched: bool
+) -> tuple[Obj, list[str]]:
+    """The wanted object without unknown fields, and warnings. Raises for what is no such object or is stale."""
+    try:
+        known, unknown = checked(shape, wanted)
+    except Mistyped as error:
+        raise _undecodable(target, wanted, str(error), patched=patched) from error
+    validation = request.query.get("fieldValidation") or "Warn"
+    if unknown and validation == "Strict":
+        listed = ", ".join(f'unknown field "{path}"' for path in unknown)
+        raise _undecodable(target, wanted, f"strict decoding error: {listed}", patched=patched)
+    warnings = [f'unknown field "{path}"' for path in unknown] if validation == "Warn" else []
+    meta = known.get("metadata")
+    if not isinstance(meta, dict):
+        raise errors.bad_request("metadata is missing")
+    if meta.get("name", target.name) != target.name:
+        named = f"the name of the object ({meta.get('name')}) does not match the name on the URL ({target.name})"
+        raise errors.bad_request(named)
+    version, uid = meta.get("resourceVersion"), meta.get("uid")
+    if version not in (None, "", old["metadata"]["resourceVersion"]):
+        raise errors.conflict(target.kind, target.name)
+    if uid not in (None, "", old["metadata"]["uid"]):
+        why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old['metadata']['uid']}"
+        raise errors.conflict(target.kind, target.name, why)
+    return known, warnings
+
+
+def _undecodable(target: Target, wanted: Any, why: str, *, patched: bool) -> Refusal:
+    if patched:
+        return errors.undecodable_patch(orjson.dumps(wanted), why)
+    kind = target.kind
+    return errors.bad_request(f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {why}')
+
+
+def _prepared(kind: Kind, sub: str, old: Obj, wanted: Obj) -> Obj:
+    """What would be filed: system fields as they were, status only through its subresource, defaults filled in."""
+    old_meta = old["metadata"]
+    if sub == "status":
+        return {**old, "status": wanted.get("status") or {}}
+    meta = {name: value for name, value in wanted["metadata"].items() if value is not None}
+    meta.update({name: old_meta[name] for name in _KEPT if name in old_meta})
+    meta["resourceVersion"] = old_meta["resourceVersion"]
+    meta["name"] = old_meta["name"]
+    if "namespace" in old_meta:
+        meta["namespace"] = old_meta["namespace"]
+    ordered = {name: meta[name] for name in old_meta if name in meta}
+    new = {name: value for name, value in wanted.items() if name not in ("kind", "apiVersion", "status")}
+    new["metadata"] = {**ordered, **meta}
+    if "status" in old:
+        new["status"] = old["status"]
+    return default_workload(kind, new) if kind in _WORKLOADS else new
+
+
+def _scale(
+    cluster: Cluster, request: Request, target: Target, old: Obj, change: Change, *, dry: bool, patched: bool
+) -> Answer:
+    kind, present = target.kind, scale_of(old)
+    wanted, warnings = _judged(request, "Scale", target, change(present), present, patched=patched)
+    count = (wanted.get("spec") or {}).get("replicas") or 0
+    faults = count_fault(count, "spec.replicas")
+    if faults:
+        details = {"name": target.name, "group": "autoscaling", "kind": "Scale"}
+        raise errors.invalid("Scale.autoscaling", target.name, faults, details)
+    new = scaled(kind, old, count, manager=request.manager())
+    if new is not old and not dry:
+        new = cluster.store.put(kind, new)
+    return answer(scale_of(new), warnings=warnings)
+
+
+def read_scale(cluster: Cluster, target: Target) -> Answer:
+    """GET of a scale subresource."""
+    obj = cluster.store.get(target.kind, (target.namespace, target.name))
+    if obj is None:
+        raise errors.not_found(target.kind, target.name)
+    return answer(scale_of(obj))
+
+
+def create(cluster: Cluster, request: Request, target: Target) -> Answer:
+    """POST of a new object."""
+    kind = target.kind
+    dry = request.dry_run("CreateOptions")
+    body = request.json()
+    meta = body.get("metadata") if isinstance(body, dict) else None
+    if not isinstance(meta, dict):
+        raise errors.bad_request(f"Object 'Kind' is missing in {kind.kind}")
+    with cluster.lock:
+        if kind.namespaced and cluster.store.get(NAMESPACE, ("", target.namespace)) is None:
+            raise errors.not_found(NAMESPACE, target.namespace)
+        new, warnings = _born(cluster, request, target, body, meta)
+        name = new["metadata"]["name"]
+        if cluster.store.get(kind, (target.namespace, name)) is not None:
+            raise errors.already_exists(kind, name)
+        faults = faults_of(kind, new, None)
+        if faults:
+            raise errors.invalid_object(kind, name, faults)
+        if dry:
+            new = {**new, "metadata": {**new["metadata"], "creationTimestamp": cluster.engine.stamp()}}
+        else:
+            new = cluster.engine.made(kind, new, manager=request.manager())
+        return answer({"kind": kind.kind, "apiVersion": kind.api_version, **new}, 201, warnings=warnings)
+
+
+def _born(cluster: Cluster, request: Request, target: Target, body: Obj, meta: Obj) -> tuple[Obj, list[str]]:
+    kind = target.kind
+    if meta.get("namespace") not in (None, "", target.namespace):
+        raise errors.bad_request("the namespace of the provided object does not match the namespace sent on the request")
+    try:
+        known, unknown = checked(kind.kind, body)
+    except Mistyped as error:
+        raise _undecodable(target, body, str(error), patched=False) from error
+    validation = request.query.get("fieldValidation") or "Warn"
+    if unknown and validation == "Strict":
+        listed = ", ".join(f'unknown field "{path}"' for path in unknown)
+        raise _undecodable(target, body, f"strict decoding error: {listed}", patched=False)
+    filled = {name: value for name, value in meta.items() if name not in _KEPT and value is not None}
+    if not filled.get("name") and filled.get("generateName"):
+        filled["name"] = filled["generateName"] + cluster.engine.suffix()
+    if kind.namespaced:
+        filled["namespace"] = target.namespace
+    filled.setdefault("name", "")
+    new = {name: value for name, value in known.items() if name not in ("kind", "apiVersion", "status")}
+    new["metadata"] = filled
+    if kind in _WORKLOADS or kind is BUDGET:
+        new["status"] = {}
+    new = default_workload(kind, new) if kind in _WORKLOADS else new
+    return new, [f'unknown field "{path}"' for path in unknown] if validation == "Warn" else []
+
+
+def delete(cluster: Cluster, request: Request, target: Target) -> Answer:
+    """DELETE of one object: pods terminate, the rest goes at once or in the foreground."""
+    kind = target.kind
+    dry = request.dry_run("DeleteOptions")
+    options = request.json() if request.body else {}
+    options = options if isinstance(options, dict) else {}
+    dry = dry or options.get("dryRun") == ["All"]
+    with cluster.lock:
+        obj = cluster.store.get(kind, (target.namespace, target.name))
+        if obj is None:
+            raise errors.not_found(kind, target.name)
+        wanted = (options.get("preconditions") or {}).get("uid")
+        if wanted and wanted != obj["metadata"]["uid"]:
+            raise errors.conflict(kind, target.name, f"Precondition failed: UID in precondition: {wanted}")
+        if kind is POD:
+            gone = obj if dry else _delete_pod(cluster, request, options, obj)
+            return answer({"kind": kind.kind, "apiVersion": kind.api_version, **gone})
+        policy = options.get("propagationPolicy") or request.query.get("propagationPolicy")
+        if policy == "Foreground" and not dry:
+            return answer({"kind": kind.kind, "apiVersion": kind.api_version, **_mark(cluster, kind, obj)})
+        if not dry:
+            if policy == "Orphan":
+                cluster.garbage.orphaned.add(obj["metadata"]["uid"])
+            cluster.store.delete(kind, (target.namespace, target.name))
+        details = {**errors.named(kind, target.name), "uid": obj["metadata"]["uid"]}
+        return answer(
+            {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+        )
+
+
+def _delete_pod(cluster: Cluster, request: Request, options: Obj, pod: Obj) -> Obj:
+    text = request.query.get("gracePeriodSeconds", options.get("gracePeriodSeconds"))
+    grace = int(text) if isinstance(text, int) or (isinstance(text, str) and text.isdigit()) else None
+    if grace == 0:
+        meta = pod["metadata"]
+        cluster.store.delete(POD, (meta["namespace"], meta["name"]))
+        return pod
+    return mark_deleted(cluster.engine, pod, grace)
+
+
+def _mark(cluster: Cluster, kind: Kind, obj: Obj) -> Obj:
+    meta = obj["metadata"]
+    if is_leaving(obj):
+        return obj
+    leaving: Obj = {
+        "deletionTimestamp": cluster.engine.stamp(),
+        "deletionGracePeriodSeconds": 0,
+        "finalizers": [*(meta.get("finalizers") or ()), FOREGROUND],
+    }
+    if "generation" in meta:
+        leaving["generation"] = meta["generation"] + 1
+    return cluster.store.put(kind, {**obj, "metadata": {**meta, **leaving}})
+
+
+def evict(cluster: Cluster, request: Request, target: Target) -> Answer:
+    """POST to pods/eviction: a delete that asks the disruption budget first, in a dry run too."""
+    dry = request.dry_run("CreateOptions")
+    body = request.json()
+    options = body.get("deleteOptions") or {} if isinstance(body, dict) else {}
+    dry = dry or options.get("dryRun") == ["All"]
+    with cluster.lock:
+        pod = cluster.store.get(POD, (target.namespace, target.name))
+        if pod is None:
+            raise errors.not_found(POD, target.name)
+        budget = None if is_leaving(pod) else cluster.budgets.guards(pod)
+        if budget is not None:
+            status = budget.get("status") or {}
+            if status.get("disruptionsAllowed", 0) < 1:
+                name = budget["metadata"]["name"]
+                raise errors.disruption_budget(name, status.get("desiredHealthy", 0), status.get("currentHealthy", 0))
+        if not dry:
+            mark_deleted(cluster.engine, pod, options.get("gracePeriodSeconds"))
+            if budget is not None:  # at once, so that a second eviction meets the new count
+                cluster.budgets.sync((target.namespace, budget["metadata"]["name"]))
+    return answer({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}, 201)
+
+
