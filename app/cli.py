@@ -12,18 +12,20 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from app.config import Config, load, parse_duration
-from app.errors import ConfigError, QuarterdeckError
+from app.errors import BadInput, ConfigError, QuarterdeckError
 
 if TYPE_CHECKING:
     from app.store.engine import Store
 
 ROLES = ("viewer", "responder", "approver", "admin")
 Command = Callable[[argparse.Namespace], int]
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,8 +69,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _command(
-    commands: argparse._SubParsersAction, name: str, run: Command, sentence: str, example: str
-) -> argparse.ArgumentParser:  # type: ignore[type-arg]
+    commands: Commands, name: str, run: Command, sentence: str, example: str
+) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=sentence,
@@ -109,7 +111,7 @@ def _open(options: argparse.Namespace) -> tuple[Config, Store]:
     return config, store
 
 
-def _add_serve(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+def _add_serve(commands: Commands) -> None:
     parser = _command(
         commands,
         "serve",
@@ -128,7 +130,7 @@ def _serve(options: argparse.Namespace) -> int:
     return processes.serve(config, config_path=options.config)
 
 
-def _add_parts(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+def _add_parts(commands: Commands) -> None:
     web = _command(commands, "web", _web, "Pages and API alone.", "quarterdeck web --config quarterdeck.yaml")
     web.add_argument("--listen", metavar="HOST:PORT", help="overrides server.listen")
     worker = _command(
@@ -171,7 +173,7 @@ def _watch(options: argparse.Namespace) -> int:
     return processes.watch(_config(options, make_key=False))
 
 
-def _add_demo(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+def _add_demo(commands: Commands) -> None:
     parser = _command(
         commands,
         "demo",
@@ -194,7 +196,7 @@ def _demo(options: argparse.Namespace) -> int:
     return command.run(options)
 
 
-def _add_check(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+def _add_check(commands: Commands) -> None:
     _command(
         commands,
         "check",
@@ -211,7 +213,7 @@ def _check(options: argparse.Namespace) -> int:
     return 0
 
 
-def _add_migrate(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+def _add_migrate(commands: Commands) -> None:
     parser = _command(
         commands, "migrate", _migrate, "Bring the store's schema up to date.", "quarterdeck migrate --to head"
     )
@@ -227,7 +229,7 @@ def _migrate(options: argparse.Namespace) -> int:
     return 0
 
 
-def _add_user(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+def _add_user(commands: Commands) -> None:
     parser = _command(
         commands, "user", _user, "Local users.", "quarterdeck user add alice --role responder < password.txt"
     )
@@ -250,12 +252,14 @@ def _user(options: argparse.Namespace) -> int:
                 print(f"{user.name}\t{user.role}\t{'disabled' if user.disabled else 'active'}")
             return 0
         if options.verb == "disable":
-            users.disable(session, options.name)
+            done, why = users.disable(session, options.name), "no such user"
         else:
-            users.add(session, options.name, role=options.role, password_hash=hash_password(_password()))
-        audit.append(
-            session, config.secret_key.reveal(), who="cli", what=f"user.{options.verb}", target=options.name
-        )
+            hashed = hash_password(_password())
+            done, why = users.add(session, options.name, options.role, hashed), "the name is taken"
+        if not done:
+            raise BadInput(f"{options.name}: {why}")
+        key = config.secret_key.reveal().encode()
+        audit.append(session, key, who="cli", what=f"user.{options.verb}", target=options.name, outcome="ok")
     return 0
 
 
@@ -265,7 +269,7 @@ def _password() -> str:
     return sys.stdin.readline().rstrip("\n")
 
 
-def _add_token(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+def _add_token(commands: Commands) -> None:
     parser = _command(
         commands,
         "token",
@@ -290,15 +294,20 @@ def _token(options: argparse.Namespace) -> int:
         return 2
     config, store = _open(options)
     with store.begin() as session:
-        text = tokens.create(
-            session, name=options.name, scope=options.scope, owner="cli", expires=clock.now() + lifetime
+        text, token = tokens.create(
+            session,
+            name=options.name,
+            owner="cli",
+            scopes=[options.scope],
+            expires_at=clock.now() + lifetime,
         )
-        audit.append(session, config.secret_key.reveal(), who="cli", what="token.create", target=options.name)
+        key = config.secret_key.reveal().encode()
+        audit.append(session, key, who="cli", what="token.create", target=token.id, outcome="ok")
     print(text)
     return 0
 
 
-def _add_audit(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+def _add_audit(commands: Commands) -> None:
     parser = _command(
         commands,
         "audit",
@@ -313,14 +322,17 @@ def _audit(options: argparse.Namespace) -> int:
     from app.store import audit
 
     config, store = _open(options)
-    with store.begin() as session:
-        if options.verb == "export":
-            for row in audit.every(session):
-                print(json.dumps(row, default=str))
-            return 0
-        result = audit.verify(session, config.secret_key.reveal())
-    print(result.message)
-    return 0 if result.intact else 1
+    with store.reading() as session:
+        if options.verb == "verify":
+            found = audit.verify(session, config.secret_key.reveal().encode())
+            print(f"{found.rows} rows hold." if found.ok else f"Row {found.broken} is broken: {found.why}.")
+            return 0 if found.ok else 1
+        last = None
+        while rows := audit.page(session, limit=1000, before=last):
+            for row in rows:
+                print(json.dumps(asdict(row), default=str))
+            last = rows[-1].seq
+    return 0
 
 
 if __name__ == "__main__":

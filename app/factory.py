@@ -25,6 +25,7 @@ from app.web.limits import Limits
 from app.web.metrics import Metrics
 from app.web.reader import Reader
 from app.web.services import Services
+from collectors.base import Collector
 
 log = logging.getLogger("quarterdeck.factory")
 
@@ -63,6 +64,32 @@ def create_app(
     return app
 
 
+def create_celery(config: Config, store: Store, collectors: Sequence[Collector] = ()) -> Any:
+    """The Celery application with its timetable; what the tasks work on hangs on it as `work`."""
+    from celery import Celery
+
+    from app import tasks
+
+    app = Celery("quarterdeck", broker=config.broker.url, set_as_current=True)
+    embedded = config.broker.url.startswith("memory:")
+    app.conf.update(
+        task_ignore_result=True,
+        task_default_queue="collect",
+        task_routes={f"{queue}.*": {"queue": queue} for queue in ("collect", "evaluate", "act")},
+        task_acks_late=not embedded,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_send_task_events=False,
+        broker_connection_retry_on_startup=True,
+        # memory:// polls; Redis blocks until there is something (docs/ARCHITECTURE.md, Tasks)
+        broker_transport_options={"polling_interval": 0.02} if embedded else {},
+        beat_schedule=tasks.schedule(config.clusters),
+        timezone="UTC",
+    )
+    app.work = tasks.Work(config, store, tuple(collectors))
+    return app
+
+
 def tune_collector() -> None:
     """Take everything made so far out of the garbage collector's sight and let it look less often.
 
@@ -88,7 +115,7 @@ def _services(
         reader=reader,
         accounts=Accounts(store, _key(config)),
         limits=Limits(monotonic=monotonic),
-        documents=Documents(reader, monotonic=monotonic),
+        documents=Documents(reader, store, monotonic=monotonic),
         metrics=Metrics(),
         origins=origin.allowed_origins(config.server),
         build=assets.build_id(),

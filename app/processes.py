@@ -13,6 +13,7 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from app import collect
 from app.config import Config, load
 from app.errors import ConfigError, Problem, QuarterdeckError
 from app.factory import create_app, create_celery, tune_collector
+from app.store import leases
 from app.store.engine import Store, open_store
 
 log = logging.getLogger("quarterdeck.serve")
@@ -277,7 +279,8 @@ def beat(config: Config) -> int:
     holder = f"{socket.gethostname()}:{os.getpid()}"
     service: Any = None
     while not stopper.event.wait(2.0):
-        elected = store.hold("beat", holder, seconds=10.0)
+        with store.begin() as session:
+            elected = leases.acquire(session, "beat", holder, timedelta(seconds=10))
         if elected and service is None:
             service = Service(celery, max_interval=1, scheduler_cls=Scheduler)
             threading.Thread(target=service.start, name="beat", daemon=True).start()
@@ -287,6 +290,7 @@ def beat(config: Config) -> int:
             service = None
     if service is not None:
         service.stop(wait=True)
-    store.release("beat", holder)
+    with store.begin() as session:
+        leases.release(session, "beat", holder)
     store.dispose()
     return 0

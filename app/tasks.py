@@ -6,6 +6,8 @@ hangs on the Celery application as `app.work`; `app.factory.create_celery` puts 
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -30,6 +32,7 @@ class Work:
     config: Config
     store: Store
     collectors: tuple[Collector, ...] = ()
+    name: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
     _busy: set[str] = field(default_factory=set)
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
@@ -101,7 +104,12 @@ def follow(self: Task) -> None:
 @shared_task(name="store.keep_house", bind=True)
 def keep_house(self: Task) -> None:
     """Compact, roll up and forget what is due."""
-    housekeeping.run(self.app.work.store, self.app.work.config, clock.now())
+    work: Work = self.app.work
+    if work.begin("keep house"):
+        try:
+            housekeeping.run(work.store, work.config, clock.now(), holder=work.name)
+        finally:
+            work.end("keep house")
 
 
 TASKS = (look, judge, follow, keep_house)

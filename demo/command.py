@@ -137,10 +137,11 @@ def _announce(address: str, store: Store, state: Path, targets: dict[str, str]) 
     known = json.loads(file.read_text()) if file.exists() else {}
     password = known.get("password") or secrets.token_urlsafe(12)
     with store.begin() as session:
-        if users.find(session, USER) is None:
-            users.add(session, USER, role="admin", password_hash=hash_password(password))
-            expires = clock.now() + timedelta(days=365)
-            known["token"] = tokens.create(session, name=USER, scope="responder", owner=USER, expires=expires)
+        if users.add(session, USER, "admin", hash_password(password)) or "token" not in known:
+            ends = clock.now() + timedelta(days=365)
+            known["token"], _ = tokens.create(
+                session, name=USER, owner=USER, scopes=["responder"], expires_at=ends
+            )
     credentials = {"url": address, "username": USER, "password": password, "token": known["token"]}
     _write(file, credentials)
     print(f"\n  Open      {address}\n  User      {USER}\n  Password  {password}\n")

@@ -26,7 +26,7 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 
 # Kind of figure -> (roles in order, unit of the value axis, hover format of a value).
 _LINES: dict[str, tuple[tuple[str, ...], str, str]] = {
-    "rate": (("rate",), "requests per second", ".3~s"),
+    "rate": (("rps",), "requests per second", ".3~s"),
     "errors": (("error_ratio",), "share of requests", ".2~%"),
     "latency": (("p50", "p95", "p99"), "seconds", ".3~s"),
 }

@@ -81,13 +81,24 @@ export function fill(figure, columns, revision) {
   return { drawn, layout };
 }
 
+/** Where the numbers are; a live range ends at the last full minute. @param {HTMLElement} element */
+function source(element) {
+  const address = new URL(/** @type {string} */ (element.dataset.src), location.href);
+  const seconds = Number(element.dataset.seconds);
+  if (seconds) {
+    const end = Math.floor(Date.now() / 60000) * 60000;
+    address.searchParams.set("from", new Date(end - seconds * 1000).toISOString());
+    address.searchParams.set("to", new Date(end).toISOString());
+  }
+  return address.href;
+}
+
 /** @param {HTMLElement} element */
 async function draw(element) {
-  const address = /** @type {string} */ (element.dataset.src);
   const [Plotly, figure, answer] = await Promise.all([
-    library(), template(/** @type {string} */ (element.dataset.chart)), fetch(address)]);
+    library(), template(/** @type {string} */ (element.dataset.chart)), fetch(source(element))]);
   if (!answer.ok) throw new Error(`the numbers could not be read (${answer.status})`);
-  const { drawn, layout } = fill(figure, await answer.json(), address);
+  const { drawn, layout } = fill(figure, await answer.json(), element.dataset.src + (element.dataset.seconds ?? ""));
   if (!element.isConnected) return;
   await Plotly.react(element, drawn, layout, figure.config);
   element.querySelectorAll("svg").forEach((svg) => svg.setAttribute("aria-hidden", "true"));
@@ -99,7 +110,7 @@ async function draw(element) {
 export function attach(element) {
   let visible = false, running = false, again = false;
   const update = async () => {
-    if (!visible || document.hidden) return;
+    if (!visible || document.hidden || ("drawn" in element.dataset && "frozen" in document.body.dataset)) return;
     if (running) { again = true; return; }
     running = true;
     try {
@@ -116,7 +127,9 @@ export function attach(element) {
     update();
   }, { rootMargin: "100px" });
   sight.observe(element);
-  element.addEventListener("qd:refresh", update);
-  document.addEventListener("visibilitychange", update);
+  document.addEventListener("qd:stale", (event) => {
+    if (/** @type {CustomEvent} */ (event).detail.includes("fleet")) update();
+  });
+  for (const name of ["qd:revalidate", "visibilitychange"]) document.addEventListener(name, update);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", update);
 }

@@ -8,7 +8,7 @@ import { fit, HEIGHT, MARKS, OUTLINES, WIDTH } from "./shapes.js";
 const SVG = "http://www.w3.org/2000/svg";
 
 /** @typedef {{id: string[], name: string[], kind: string[], health: string[], reason: (string|null)[], x: number[], y: number[],
- *   rps: (number|null)[], error_ratio: (number|null)[], p95_seconds: (number|null)[], members: (number|null)[], href: string[],
+ *   rps: (number|null)[], error_ratio: (number|null)[], p95_seconds: (number|null)[], members: (number|null)[], href: (string|null)[],
  *   namespace: (string|null)[]}} Nodes */
 /** @typedef {{id: string[], source: number[], target: number[], kind: string[], protocol: string[], health: string[],
  *   reason: (string|null)[], rps: (number|null)[], error_ratio: (number|null)[], p95_seconds: (number|null)[]}} Edges */
@@ -109,7 +109,8 @@ export class Drawing {
   #paintNode(link, i) {
     const { nodes } = /** @type {View} */ (this.view);
     const said = `${nodes.name[i]}, ${nodes.kind[i] === "group" ? `${nodes.members[i]} services, ` : ""}${words(nodes, i)} in`;
-    link.setAttribute("href", nodes.href[i]);
+    const href = nodes.href[i] ?? unfold(nodes.name[i]);
+    link.setAttribute("href", href);
     link.setAttribute("aria-label", said);
     link.setAttribute("transform", `translate(${nodes.x[i]} ${nodes.y[i]})`);
     link.setAttribute("data-health", nodes.health[i]);
@@ -181,6 +182,13 @@ function straight(nodes, s, t, twoWay) {
   const [sx, sy] = [nodes.x[s] + ox, nodes.y[s] + oy], [tx, ty] = [nodes.x[t] + ox, nodes.y[t] + oy];
   const [x1, y1] = border(tx, ty, sx, sy, nodes.kind[s]), [x2, y2] = border(sx, sy, tx, ty, nodes.kind[t]);
   return `M${x1.toFixed(1)} ${y1.toFixed(1)}L${x2.toFixed(1)} ${y2.toFixed(1)}`;
+}
+
+/** The address that shows the members of a folded group. @param {string} name */
+function unfold(name) {
+  const address = new URL(location.href);
+  address.searchParams.set("ns", name);
+  return address.pathname + address.search;
 }
 
 /** A call to itself. @param {number} x @param {number} y */

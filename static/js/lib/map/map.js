@@ -4,6 +4,7 @@
  * One tab stop; arrows follow edges; Enter opens, o or Space shows the panel, f focuses, c unfolds a group.
  */
 import { Camera } from "./camera.js";
+import { openDrawer } from "../drawer.js";
 import { Drawing, make } from "./draw.js";
 import { nextComponent, related, start, step } from "./walk.js";
 import { HEIGHT, MARKS, WIDTH } from "./shapes.js";
@@ -35,7 +36,7 @@ export function attach(element) {
   };
 
   const update = async () => {
-    if (document.hidden) return;
+    if (document.hidden || (layout !== null && "frozen" in document.body.dataset)) return;
     if (running) { again = true; return; }
     running = true;
     try {
@@ -57,6 +58,7 @@ export function attach(element) {
   const show = (view) => {
     drawing.show(view);
     element.dataset.nodes = String(view.nodes.id.length);
+    tell(element, view);
     camera.setWorld(world(view));
     if (layout === null) camera.fit();
     layout = view.layout.hash;
@@ -76,7 +78,7 @@ export function attach(element) {
   };
 
   const panel = () => {
-    if (current && !current.includes(":~group:")) element.dispatchEvent(new CustomEvent("qd:panel", { bubbles: true, detail: current }));
+    if (drawing.view?.nodes.href[index()]) openDrawer(`/fragments/node-panel?${new URLSearchParams({ id: current })}`);
   };
   const focusHere = () => {
     const address = new URL(location.href);
@@ -119,8 +121,10 @@ export function attach(element) {
     else if (what === "up" || what === "down") camera.pan(0, what === "up" ? -0.2 : 0.2);
   }));
   new ResizeObserver(() => { if (layout !== null) camera.zoom(1); }).observe(svg);
-  element.addEventListener("qd:refresh", update);
-  document.addEventListener("visibilitychange", update);
+  document.addEventListener("qd:stale", (event) => {
+    if (/** @type {CustomEvent} */ (event).detail.includes("topology")) update();
+  });
+  for (const name of ["qd:revalidate", "visibilitychange"]) document.addEventListener(name, () => layout === null || update());
   update();
 }
 
@@ -129,6 +133,15 @@ function world({ nodes }) {
   if (!nodes.id.length) return { x: 0, y: 0, w: 1000, h: 600 };
   const xs = [Math.min(...nodes.x), Math.max(...nodes.x)], ys = [Math.min(...nodes.y), Math.max(...nodes.y)];
   return { x: xs[0] - WIDTH / 2 - 24, y: ys[0] - HEIGHT - 24, w: xs[1] - xs[0] + WIDTH + 48, h: ys[1] - ys[0] + 2 * HEIGHT + 48 };
+}
+
+/** What is not drawn, and whether the places are provisional. @param {HTMLElement} element @param {import("./draw.js").View} view */
+function tell(element, view) {
+  const parts = view.cut.why ? [view.cut.why] : [];
+  if (view.cut.nodes_shown < view.cut.nodes_total) parts.push(`${view.cut.nodes_shown} of ${view.cut.nodes_total} nodes drawn`);
+  if (view.layout.approximate) parts.push("layout is provisional");
+  const place = element.parentElement?.querySelector("[data-map-cut]");
+  if (place) place.textContent = parts.join("; ");
 }
 
 /** One arrow head per health colour. */
