@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 
+from app.layouts import arrange, view_name
 from app.model.fleet import Freshness, Snapshot
 from app.model.series import Window
 from app.store import frames, live, snapshots, sources
@@ -16,6 +17,7 @@ from app.understand.baseline import HORIZON, Baseline, Past
 from app.understand.identity import Resolver, Rule
 from app.understand.past import frame_of
 from app.understand.topology import Assembly, build
+from app.understand.view import select
 
 log = logging.getLogger("quarterdeck.evaluate")
 
@@ -28,11 +30,13 @@ class _Usual:
     """The last hour of a cluster as this process has read it; reread from the frames after a restart.
 
     `gaps` are the minutes that no frame covered when they were read: once one is back-filled, all is reread.
+    `placed` are the drawn nodes that have places.
     """
 
     past: Past = field(default_factory=Past)
     baselines: dict[str, Baseline] = field(default_factory=dict)
     gaps: set[datetime] = field(default_factory=set)
+    placed: frozenset[str] = frozenset()
 
 
 @lru_cache(maxsize=_CLUSTERS)
@@ -54,6 +58,16 @@ def tick(store: Store, cluster: str, now: datetime, rules: Sequence[Rule] = ()) 
     with store.begin() as session:
         live.put(session, built.topology, built.memory)
     _write_minute(store, built, now, newest)
+    _place(store, built)
+
+
+def _place(store: Store, built: Assembly) -> None:
+    """Give new nodes of the cluster's own drawing a place, so that no page has to wait for one."""
+    usual = _usual(store, built.topology.cluster)
+    drawn = select(built.topology)
+    if usual.placed != (ids := frozenset(drawn.ids)):
+        arrange(store, view_name(built.topology.cluster), ids, drawn.pairs)
+        usual.placed = ids
 
 
 def _read(

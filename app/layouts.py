@@ -14,17 +14,21 @@ import subprocess
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from threading import Lock
+from typing import Any
 
 import msgspec
 
 from app import clock
+from app.model.fleet import Topology
 from app.store import positions
 from app.store.engine import Store
 from app.understand import layout
 from app.understand.layout import Pair, Place
 from app.understand.layout_child import write_frame
+from app.understand.view import ViewOptions, map_view, select
 
 log = logging.getLogger("quarterdeck.layouts")
 
@@ -139,9 +143,38 @@ def shared() -> LayoutProcess:
     return process
 
 
-def view_name(cluster: str, group: str = "namespace", focus: str | None = None) -> str:
-    """The name under which places are kept: one set per cluster and grouping, and one per focus node."""
-    return f"{cluster}|focus|{focus}" if focus else f"{cluster}|{group}"
+def view_name(cluster: str, group: str = "none", focus: str | None = None) -> str:
+    """The name under which places are kept: the cluster's own drawing, one per grouping, one per focus node."""
+    if focus:
+        return f"{cluster}|focus|{focus}"
+    return cluster if group == "none" else f"{cluster}|{group}"
+
+
+def map_document(
+    store: Store,
+    topology: Topology,
+    options: ViewOptions | None = None,
+    *,
+    version: str = "",
+    now: datetime | None = None,
+    tidy: bool = False,
+    process: LayoutProcess | None = None,
+) -> dict[str, Any]:
+    """The drawable form of a topology (UI.md 6.1), its nodes placed. Raises NotFound and StoreError."""
+    asked = options or ViewOptions()
+    view = select(topology, asked)
+    name = view_name(topology.cluster, asked.group, asked.focus)
+    drawing = arrange(store, name, view.ids, view.pairs, process=process, tidy=tidy)
+    return map_view(
+        topology,
+        view,
+        drawing.places,
+        asked,
+        version=version,
+        algorithm=drawing.algorithm,
+        approximate=drawing.approximate,
+        now=now,
+    )
 
 
 def arrange(

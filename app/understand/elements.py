@@ -19,9 +19,10 @@ from app.model.fleet import (
     edge_id,
 )
 from app.model.series import Floats
+from app.understand.columns import Columns
 from app.understand.identity import Party
 from app.understand.judge import Quantiles
-from app.understand.merge import Columns, Merged
+from app.understand.merge import Merged
 from app.understand.testimony import Testimony
 from app.understand.workloads import Workloads, versions
 

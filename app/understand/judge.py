@@ -15,9 +15,9 @@ from app.model.fleet import Health, HealthStatus, Reason
 from app.model.series import Floats, quantiles
 from app.understand import health
 from app.understand.baseline import Baseline, Baselines
+from app.understand.columns import Bools, Columns, Index
 from app.understand.health import THRESHOLDS, Grades, Signals, Thresholds
 from app.understand.memory import Mark
-from app.understand.merge import Bools, Columns, Index
 from app.understand.pods import PodsVerdict
 from app.understand.testimony import Testimony
 
@@ -84,15 +84,18 @@ def judge(
     marks: Sequence[Mark],
     *,
     pods: Sequence[PodsVerdict | None],
+    talks: Bools,
     without_numbers: Index,
 ) -> list[Health]:
-    """Health of each element; moves its mark by one evaluation.
+    """Health of each element; moves its mark by one evaluation. `talks` = it calls others now.
 
     `without_numbers` is the verdict (index into the order healthy, degraded, failing, unknown, idle) for an
     element that nobody gives numbers of. Numbers of silent witnesses are never judged.
     """
     believed = (columns.chosen >= 0) & (columns.chosen < columns.fresh_count)
     _note_traffic(setting, columns, marks, believed)
+    for i in np.flatnonzero(talks).tolist():
+        marks[i].seen = setting.at
     signals = _signals(setting, ids, columns, p95, marks, believed)
     grades = health.grade(signals, setting.limits)
     level = np.where(believed, grades.worst, 0)

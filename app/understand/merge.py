@@ -10,44 +10,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from app.model.fleet import EdgeKind, EdgeTraffic, NodeKind, NodeTraffic
-from app.model.series import BUCKETS, Floats
+from app.model.fleet import EdgeKind, EdgeTraffic, NodeKind
+from app.understand.columns import (
+    Bools,
+    Columns,
+    Index,
+    blank,
+    doubted_of,
+    summed,
+    summed_rows,
+    take,
+    take_latency,
+)
 from app.understand.identity import Party, Resolver
 from app.understand.names import protocol_family
 from app.understand.testimony import Testimony
-
-Index = NDArray[np.int64]
-Bools = NDArray[np.bool_]
-_NOBODY = np.iinfo(np.int64).max
-
-
-@dataclass(slots=True)
-class Columns:
-    """Merged numbers of n elements. NaN = unknown.
-
-    rps: per second. failed, caller_errors: shares of the requests. raw: requests really looked at in the
-    window of the chosen witness. latency, server_latency: (n, BUCKETS) counts. chosen: index of the
-    testimony the rate rests on (-1 none); those below `fresh_count` are fresh. doubted: a better witness
-    than the chosen one, or the chosen one itself, has gone silent. rates, seen: (testimonies, n) requests
-    per second of each (NaN = gave none), and whether it knows the element at all.
-    """
-
-    rps: Floats
-    failed: Floats
-    caller_errors: Floats
-    raw: Floats
-    latency: Floats
-    server_latency: Floats
-    chosen: Index
-    doubted: Bools
-    rates: Floats
-    seen: Bools
-    fresh_count: int
-
-    def __len__(self) -> int:
-        return len(self.rps)
 
 
 @dataclass(slots=True)
@@ -64,26 +42,8 @@ class Merged:
     versions: dict[int, tuple[str, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Tie:
-    """An edge that is known without any witness of this moment: node ids, protocol family, kind."""
-
-    source: str
-    target: str
-    protocol: str
-    kind: EdgeKind
-
-
-def merge(
-    testimonies: list[Testimony],
-    resolver: Resolver,
-    others: Sequence[Party] = (),
-    ties: Sequence[Tie] = (),
-) -> Merged:
-    """Resolve all parties and merge their traffic.
-
-    No witness need speak of `others`, nor of `ties`, whose ends must be among the nodes.
-    """
+def merge(testimonies: list[Testimony], resolver: Resolver, others: Sequence[Party] = ()) -> Merged:
+    """Resolve all parties and merge their traffic; `others` are nodes that no witness need speak of."""
     resolver.learn(party for testimony in testimonies for party in testimony.witness.parties)
     parties: dict[str, Party] = {}
     index: dict[str, int] = {}
@@ -93,16 +53,29 @@ def merge(
             index[party.id] = len(index)
             parties[party.id] = party
     found = list(parties.values())
-    known = [
-        (index[tie.source], index[tie.target], tie)
-        for tie in ties
-        if {tie.source, tie.target} <= index.keys()
-    ]
-    ends, protocols, kinds, rows = _edge_keys(testimonies, lookups, found, known)
+    ends, protocols, kinds, rows = _edge_keys(testimonies, lookups, found)
     edges = _merge_edges(testimonies, rows, len(protocols))
     nodes, versions = _merge_nodes(testimonies, lookups, len(found))
     _infer_from_edges(nodes, edges, ends)
     return Merged(testimonies, found, nodes, ends, protocols, kinds, edges, versions)
+
+
+def add_silent_edges(merged: Merged, known: Sequence[tuple[str, str, str, EdgeKind]]) -> None:
+    """Append edges (source id, target id, protocol family, kind) that no witness speaks of, without numbers.
+
+    Edges whose ends are no nodes are left out, and those of unknown protocol between two nodes that are
+    connected otherwise.
+    """
+    index = {party.id: i for i, party in enumerate(merged.parties)}
+    pairs = {(source, target) for source, target in merged.ends.tolist()}
+    rows = [(index[a], index[b], p, k) for a, b, p, k in known if a in index and b in index]
+    rows = [row for row in rows if row[2] != "unknown" or (row[0], row[1]) not in pairs]
+    if not rows:
+        return
+    merged.ends = np.concatenate([merged.ends, np.array([row[:2] for row in rows], np.int64)])
+    merged.protocols += [row[2] for row in rows]
+    merged.kinds += [row[3] for row in rows]
+    merged.edges = merged.edges.joined(blank(merged.testimonies, len(rows)))
 
 
 def _indexes(
@@ -125,7 +98,7 @@ def _indexes(
 def _merge_nodes(
     testimonies: list[Testimony], lookups: list[Index], count: int
 ) -> tuple[Columns, dict[int, tuple[str, ...]]]:
-    columns = _blank(testimonies, count)
+    columns, timed = blank(testimonies, count), np.zeros(count, bool)
     versions: dict[int, tuple[str, ...]] = {}
     for number, (testimony, lookup) in enumerate(zip(testimonies, lookups, strict=True)):
         traffic = testimony.witness.nodes
@@ -133,12 +106,12 @@ def _merge_nodes(
         if not len(traffic):
             continue
         rows = lookup[traffic.party]
-        _take(columns, number, testimony, rows, traffic)
-        _take_latency(columns.latency, columns, testimony, rows, traffic.latency)
+        take(columns, number, testimony, rows, traffic)
+        take_latency(columns, columns.latency, timed, testimony, rows, traffic.latency)
         for row, version in zip(rows.tolist(), traffic.versions, strict=True):
             if version and version not in versions.get(row, ()):
                 versions[row] = (*versions.get(row, ()), version)
-    columns.doubted = _doubted(columns, testimonies)
+    columns.doubted = doubted_of(columns, testimonies)
     return columns, versions
 
 
@@ -152,29 +125,29 @@ def _infer_from_edges(nodes: Columns, edges: Columns, ends: Index) -> None:
     if not rows.any():
         return
     at = target[rows]
-    rps = _summed(at, edges.rps[rows], count)
+    rps = summed(at, edges.rps[rows], count)
     inferred = lacking & (np.bincount(at, minlength=count) > 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         for name in ("failed", "caller_errors"):
             part = np.where(edges.rps[rows] > 0, getattr(edges, name)[rows] * edges.rps[rows], 0.0)
-            share = np.where(rps > 0, _summed(at, part, count) / rps, np.nan)
+            share = np.where(rps > 0, summed(at, part, count) / rps, np.nan)
             setattr(nodes, name, np.where(inferred, share, getattr(nodes, name)))
     nodes.rps = np.where(inferred, rps, nodes.rps)
-    nodes.raw = np.where(inferred, _summed(at, edges.raw[rows], count), nodes.raw)
+    nodes.raw = np.where(inferred, summed(at, edges.raw[rows], count), nodes.raw)
     inbound = np.where(
         edges.server_latency[rows].sum(axis=1, keepdims=True) > 0,
         edges.server_latency[rows],
         edges.latency[rows],
     )
     bare = inferred & (nodes.latency.sum(axis=1) == 0)
-    nodes.latency[bare] = _summed_rows(at, inbound, count)[bare]
+    nodes.latency[bare] = summed_rows(at, inbound, count)[bare]
     newest_word = np.full(count, -1, np.int64)
     np.maximum.at(newest_word, at, edges.chosen[rows])  # the least trusted of them: its age is the oldest
     nodes.chosen = np.where(inferred, newest_word, nodes.chosen)
     nodes.doubted |= inferred & (np.bincount(at, edges.doubted[rows], minlength=count) > 0)
     for number in range(len(nodes.rates)):
         told = ~np.isnan(edges.rates[number])
-        sums = _summed(target[told], edges.rates[number][told], count)
+        sums = summed(target[told], edges.rates[number][told], count)
         has = inferred & (np.bincount(target[told], minlength=count) > 0)
         nodes.rates[number] = np.where(has, sums, nodes.rates[number])
 
@@ -186,7 +159,6 @@ def _edge_keys(
     testimonies: list[Testimony],
     lookups: list[Index],
     parties: list[Party],
-    ties: list[tuple[int, int, Tie]],
 ) -> tuple[Index, list[str], list[EdgeKind], list[Index]]:
     """Distinct edges, and for each witness the edge index of its rows (-1 = row says nothing of its own)."""
     codes: dict[str, int] = {"": 0}
@@ -197,11 +169,7 @@ def _edge_keys(
         pair = lookup[traffic.source] * width + lookup[traffic.target]
         keyed.append((pair, _family_codes(traffic, lookup, parties, codes)))
     keys = [_settle(pair, family, keyed) for pair, family in keyed]
-    extra = [
-        (source * width + target) * _WIDEST + codes.setdefault(tie.protocol, len(codes))
-        for source, target, tie in ties
-    ]
-    stack = np.unique(np.concatenate([*keys, np.array(extra, np.int64)]))
+    stack = np.unique(np.concatenate([*keys, np.zeros(0, np.int64)]))
     stack = stack[stack >= 0]
     rows = [np.where(key >= 0, np.searchsorted(stack, np.maximum(key, 0)), -1) for key in keys]
     kinds = [EdgeKind.SYNC] * len(stack)
@@ -209,9 +177,6 @@ def _edge_keys(
         for at, kind in zip(row.tolist(), testimony.witness.edges.kind, strict=True):
             if kind is EdgeKind.ASYNC and at >= 0:
                 kinds[at] = kind
-    for key, (_, _, tie) in zip(extra, ties, strict=True):
-        if tie.kind is EdgeKind.ASYNC:
-            kinds[int(np.searchsorted(stack, key))] = tie.kind
     names = list(codes)
     pairs, families = stack // _WIDEST, stack % _WIDEST
     ends = np.stack([pairs // width, pairs % width], axis=1)
@@ -262,7 +227,8 @@ def _settle(pair: Index, family: Index, keyed: list[tuple[Index, Index]]) -> Ind
 
 
 def _merge_edges(testimonies: list[Testimony], rows: list[Index], count: int) -> Columns:
-    columns = _blank(testimonies, count)
+    columns = blank(testimonies, count)
+    timed, server_timed = np.zeros(count, bool), np.zeros(count, bool)
     for number, (testimony, row) in enumerate(zip(testimonies, rows, strict=True)):
         traffic, own = testimony.witness.edges, row >= 0
         if not own.any():
@@ -270,10 +236,10 @@ def _merge_edges(testimonies: list[Testimony], rows: list[Index], count: int) ->
         at = row[own]
         columns.seen[number, at] = True
         part = _rows_of(traffic, own)
-        _take(columns, number, testimony, at, part)
-        _take_latency(columns.latency, columns, testimony, at, part.client_latency)
-        _take_latency(columns.server_latency, columns, testimony, at, part.server_latency)
-    columns.doubted = _doubted(columns, testimonies)
+        take(columns, number, testimony, at, part)
+        take_latency(columns, columns.latency, timed, testimony, at, part.client_latency)
+        take_latency(columns, columns.server_latency, server_timed, testimony, at, part.server_latency)
+    columns.doubted = doubted_of(columns, testimonies)
     return columns
 
 
@@ -293,95 +259,3 @@ def _rows_of(traffic: EdgeTraffic, own: Bools) -> EdgeTraffic:
         tuple(traffic.protocol[i] for i in picked),
         tuple(traffic.kind[i] for i in picked),
     )
-
-
-# Taking numbers ----------------------------------------------------------------------------------
-
-
-def _blank(testimonies: list[Testimony], count: int) -> Columns:
-    def nan() -> Floats:
-        return np.full(count, np.nan)
-
-    return Columns(
-        rps=nan(),
-        failed=nan(),
-        caller_errors=nan(),
-        raw=nan(),
-        latency=np.zeros((count, BUCKETS)),
-        server_latency=np.zeros((count, BUCKETS)),
-        chosen=np.full(count, -1, np.int64),
-        doubted=np.zeros(count, bool),
-        rates=np.full((len(testimonies), count), np.nan),
-        seen=np.zeros((len(testimonies), count), bool),
-        fresh_count=sum(testimony.fresh for testimony in testimonies),
-    )
-
-
-def _take(
-    columns: Columns, number: int, testimony: Testimony, rows: Index, traffic: NodeTraffic | EdgeTraffic
-) -> None:
-    """Give the rates of one witness to the elements that have none yet."""
-    count = len(columns)
-    requests = _summed(rows, _sane(traffic.requests), count)
-    told = (np.bincount(rows, minlength=count) > 0) & ~np.isnan(requests)
-    rps = requests / testimony.seconds
-    columns.rates[number] = np.where(told, rps, np.nan)
-    mine = told & (columns.chosen < 0)
-    columns.chosen[mine] = number
-    columns.rps[mine] = rps[mine]
-    columns.raw[mine] = _summed(rows, _sane(traffic.raw), count)[mine]
-    columns.failed[mine] = _share(_summed(rows, _sane(traffic.failed), count), requests)[mine]
-    if isinstance(traffic, EdgeTraffic):
-        errors = _summed(rows, _sane(traffic.caller_errors), count)
-        columns.caller_errors[mine] = _share(errors, requests)[mine]
-
-
-def _take_latency(into: Floats, columns: Columns, testimony: Testimony, rows: Index, latency: Floats) -> None:
-    """Give latency to the elements that have none; a silent witness may not speak beside a fresh one."""
-    clean = np.where(np.isfinite(latency) & (latency > 0), latency, 0.0)
-    summed = _summed_rows(rows, clean, len(columns))
-    lacking = (into.sum(axis=1) == 0) & (summed.sum(axis=1) > 0)
-    if not testimony.fresh:
-        lacking &= (columns.chosen < 0) | (columns.chosen >= columns.fresh_count)
-    into[lacking] = summed[lacking]
-
-
-def _doubted(columns: Columns, testimonies: list[Testimony]) -> Bools:
-    """Elements whose chosen witness is silent, or of which a more trusted witness has fallen silent."""
-    if not testimonies:
-        return columns.doubted
-    ranks = np.array([testimony.rank for testimony in testimonies])
-    fresh = np.array([testimony.fresh for testimony in testimonies])
-    silent = columns.seen & ~fresh[:, None]
-    best_silent = np.where(silent, ranks[:, None], _NOBODY).min(axis=0)
-    chosen_rank = np.where(columns.chosen >= 0, ranks[columns.chosen], _NOBODY)
-    return np.asarray((best_silent < _NOBODY) & (best_silent <= chosen_rank))
-
-
-def _sane(counts: Floats) -> Floats:
-    """Counts as they can be: infinite and negative ones are unknown."""
-    return np.where(np.isfinite(counts) & (counts >= 0), counts, np.nan)
-
-
-def _share(part: Floats, whole: Floats) -> Floats:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(whole > 0, np.minimum(part / whole, 1.0), np.nan)
-
-
-def _summed(rows: Index, values: Floats, count: int) -> Floats:
-    return np.bincount(rows, values, minlength=count).astype(np.float64)
-
-
-def _summed_rows(rows: Index, values: Floats, count: int) -> Floats:
-    """Rows of `values` added per index, shape (count, BUCKETS)."""
-    out = np.zeros((count, BUCKETS))
-    if not len(rows):
-        return out
-    order = np.argsort(rows, kind="stable")
-    ordered = rows[order]
-    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
-    if len(starts) == len(rows):
-        out[rows] = values
-    else:
-        out[ordered[starts]] = np.add.reduceat(values[order], starts, axis=0)
-    return out

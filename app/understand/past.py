@@ -21,8 +21,8 @@ from app.model.fleet import (
     Topology,
 )
 from app.model.series import Floats, quantiles
+from app.understand.columns import Columns
 from app.understand.identity import Party
-from app.understand.merge import Columns
 
 if TYPE_CHECKING:
     from app.understand.topology import Assembly

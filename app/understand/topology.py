@@ -12,11 +12,12 @@ from app.model.fleet import EdgeKind, Freshness, NodeKind, Snapshot, SourceStatu
 from app.understand import elements
 from app.understand import memory as remembered
 from app.understand.baseline import Baselines
+from app.understand.columns import Bools, Columns, Index
 from app.understand.health import THRESHOLDS, Thresholds
 from app.understand.identity import Party, Resolver
 from app.understand.judge import Quantiles, Setting, judge, measured, silence_is_zero
 from app.understand.memory import KnownEdge, Mark, Memory
-from app.understand.merge import Bools, Columns, Index, Merged, Tie, merge
+from app.understand.merge import Merged, add_silent_edges, merge
 from app.understand.past import from_frame
 from app.understand.pods import PodsVerdict, judge_pods
 from app.understand.remembered import forgotten_nodes
@@ -72,8 +73,9 @@ def build(
     resolver.learn(party for testimony in heard for party in testimony.witness.parties)
     kubernetes = _Kubernetes.of(cluster, snapshots, states, now)
     known = [resolver.of_workload(workload) for workload in resolver.workloads.inventory.workloads]
-    others, ties = _from_memory(memory, resolver, known, heard, kubernetes, now)
-    merged = merge(heard, resolver, [*known, *others], ties)
+    gone, others = _from_memory(memory, resolver, known, heard, kubernetes, now)
+    merged = merge(heard, resolver, [*known, *others])
+    add_silent_edges(merged, _silent_edges(memory, merged, gone, now))
     setting = Setting(heard, now, baselines, limits)
     judged = _Judged.of(cluster, setting, merged, memory, resolver, kubernetes, states)
     window = max((t.witness.window for t in heard if t.fresh), default=DEFAULT_WINDOW)
@@ -116,19 +118,28 @@ def _from_memory(
     heard: Sequence[Testimony],
     kubernetes: _Kubernetes,
     now: datetime,
-) -> tuple[list[Party], list[Tie]]:
-    """Nodes and edges of the last day that nobody speaks of now, unless they have become something else."""
+) -> tuple[set[str], list[Party]]:
+    """Ids of nodes to forget, and the other nodes of the last day that nobody speaks of now."""
     spoken = {resolver.node(party).id: resolver.node(party) for t in heard for party in t.witness.parties}
     present = spoken | {party.id: party for party in known}
     gone = forgotten_nodes(memory, resolver, present, kubernetes.fresh, now)
     others = [node.party(key) for key, node in memory.nodes.items() if key not in present and key not in gone]
+    return gone, others
+
+
+def _silent_edges(
+    memory: Memory, merged: Merged, gone: set[str], now: datetime
+) -> list[tuple[str, str, str, EdgeKind]]:
+    """Edges of the last day that nobody speaks of now."""
+    spoken = set(elements.edge_ids(merged, [party.id for party in merged.parties]))
     oldest = (now - remembered.KEPT).timestamp()
-    ties = []
-    for key, edge in memory.edges.items():
+    found = []
+    for key in memory.edges.keys() - spoken:
         source, target, protocol = key.split(">", 2)
+        edge = memory.edges[key]
         if edge.mark.seen >= oldest and source not in gone and target not in gone:
-            ties.append(Tie(source, target, protocol, EdgeKind(edge.kind)))
-    return others, ties
+            found.append((source, target, protocol, EdgeKind(edge.kind)))
+    return sorted(found)
 
 
 @dataclass(slots=True)
@@ -160,6 +171,7 @@ class _Judged:
         edge_ids = elements.edge_ids(merged, node_ids)
         node_marks = [memory.nodes[key].mark if key in memory.nodes else Mark() for key in node_ids]
         edge_marks = [memory.edges[key].mark if key in memory.edges else Mark() for key in edge_ids]
+        talks = _callers(merged.edges, merged.ends, len(node_ids))
         silence_is_zero(merged.nodes, node_marks, setting.testimonies)
         silence_is_zero(merged.edges, edge_marks, setting.testimonies)
         node_latency, edge_latency = measured(merged.nodes), measured(merged.edges)
@@ -171,7 +183,8 @@ class _Judged:
             node_latency.own[:, 1],
             node_marks,
             pods=pods,
-            without_numbers=_without_numbers(cluster, merged, pods, kubernetes, states, setting.testimonies),
+            talks=talks,
+            without_numbers=_without_numbers(cluster, merged, talks, pods, kubernetes, states),
         )
         p95 = edge_latency.own[:, 1]
         edge_health = judge(
@@ -181,6 +194,7 @@ class _Judged:
             np.where(np.isnan(p95), edge_latency.server[:, 1], p95),
             edge_marks,
             pods=[None] * len(edge_ids),
+            talks=np.zeros(len(edge_ids), bool),
             without_numbers=np.full(len(edge_ids), _UNKNOWN, np.int64),
         )
         return cls(
@@ -244,17 +258,17 @@ def _pod_verdicts(
 def _without_numbers(
     cluster: str,
     merged: Merged,
+    talks: Bools,
     pods: Sequence[PodsVerdict | None],
     kubernetes: _Kubernetes,
     states: Sequence[Freshness],
-    heard: Sequence[Testimony],
 ) -> Index:
     """Verdict for nodes that no witness gives inbound numbers of.
 
     Who calls others lives. A workload without traffic is idle while every traffic source is alive, unknown
     while one is silent, and judged by its pods alone where there is no traffic source at all.
     """
-    talks = _callers(merged.edges, merged.ends, len(merged.parties))
+    heard = merged.testimonies
     traffic = [state for state in states if state.source != f"{cluster}/{kubernetes.source}"]
     silent = any(state.status not in _FINE for state in traffic) or any(not t.fresh for t in heard)
     if any(testimony.fresh for testimony in heard) and not silent:

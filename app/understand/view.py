@@ -17,7 +17,7 @@ from urllib.parse import quote
 from app.errors import NotFound
 from app.model.fleet import Edge, HealthStatus, Node, NodeKind, Topology
 from app.understand import document
-from app.understand.folding import Fold, fold_home, folded_edges, group_node
+from app.understand.folding import SHARED, Fold, fold_home, folded_edges, group_node
 
 MAX_NODES = 300
 MAX_EDGES = 1000
@@ -27,12 +27,16 @@ _TROUBLE = frozenset({HealthStatus.FAILING, HealthStatus.DEGRADED})
 
 @dataclass(frozen=True, slots=True)
 class ViewOptions:
-    """What a viewer asks for. `find` is a part of a name; `folded` namespaces are folded, `opened` never."""
+    """What a viewer asks for.
+
+    group: `none` folds namespaces only as far as the caps ask for it, `namespace` and `team` fold all of them.
+    find, hide: parts of names. folded, opened: groups to fold, and never to fold.
+    """
 
     namespaces: frozenset[str] = frozenset()
     focus: str | None = None
     depth: int = 1
-    group: str = "namespace"
+    group: str = "none"
     find: str = ""
     hide: str = ""
     selected: str | None = None
@@ -188,9 +192,9 @@ def _chosen(
     members: Mapping[str, list[Node]], count: int, asked: ViewOptions, why: list[str]
 ) -> dict[str, Fold]:
     """Groups to fold: those asked for, then without trouble, then the others, largest first, until it fits."""
-    folds = {
-        home: Fold(home, asked.group, tuple(members[home])) for home in sorted(asked.folded & members.keys())
-    }
+    by = "team" if asked.group == "team" else "namespace"
+    wanted = asked.folded if asked.group == "none" else members.keys() - {SHARED}
+    folds = {home: Fold(home, by, tuple(members[home])) for home in sorted(wanted & members.keys())}
     count -= sum(len(fold.members) - 1 for fold in folds.values())
     told = {False: 0, True: 0}
     by_size = sorted(members, key=lambda home: (-len(members[home]), home))
@@ -204,14 +208,13 @@ def _chosen(
                 or len(members[home]) < 2
             ):
                 continue
-            folds[home] = Fold(home, asked.group, tuple(members[home]))
+            folds[home] = Fold(home, by, tuple(members[home]))
             count -= len(members[home]) - 1
             told[troubled] += 1
-    noun = "team" if asked.group == "team" else "namespace"
     for troubled, text in ((False, "without trouble"), (True, "with degraded members")):
         if told[troubled]:
             plural, verb = ("", "is") if told[troubled] == 1 else ("s", "are")
-            why.append(f"{told[troubled]} {noun}{plural} {text} {verb} folded")
+            why.append(f"{told[troubled]} {by}{plural} {text} {verb} folded")
     return folds
 
 
