@@ -9,7 +9,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import select
+import selectors
 import subprocess
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -124,8 +124,7 @@ def _read(descriptor: int, size: int, until: float) -> bytes:
     """Exactly `size` bytes before the deadline. Raises LayoutFailed."""
     parts: list[bytes] = []
     while size:
-        ready, _, _ = select.select([descriptor], [], [], max(0.0, until - clock.monotonic()))
-        if not ready:
+        if not _readable(descriptor, max(0.0, until - clock.monotonic())):
             raise LayoutFailed("no answer before the deadline")
         part = os.read(descriptor, size)
         if not part:
@@ -133,6 +132,12 @@ def _read(descriptor: int, size: int, until: float) -> bytes:
         parts.append(part)
         size -= len(part)
     return b"".join(parts)
+
+
+def _readable(descriptor: int, seconds: float) -> bool:
+    with selectors.DefaultSelector() as selector:
+        selector.register(descriptor, selectors.EVENT_READ)
+        return bool(selector.select(seconds))
 
 
 @lru_cache(maxsize=1)
