@@ -113,7 +113,7 @@ def _services(
         config=config,
         store=store,
         reader=reader,
-        accounts=Accounts(store, _key(config)),
+        accounts=Accounts(store, _key(config), monotonic=monotonic),
         limits=Limits(monotonic=monotonic),
         documents=Documents(reader, store, monotonic=monotonic),
         metrics=Metrics(),

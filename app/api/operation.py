@@ -54,7 +54,8 @@ def operation(summary: str, **declared: Any) -> Callable[[View], View]:
         def reading(**path: Any) -> Any:
             given = dict(path)
             if made.query:
-                given["query"] = {one.name: one.read(request.args) for one in made.query}
+                args = request.args.to_dict()
+                given["query"] = {one.name: one.read(args) for one in made.query}
             if made.body is not None:
                 given["body"] = read_body(made.body)
             if request.method == "POST":

@@ -20,6 +20,7 @@ blueprint = api_blueprint("topology")
 _WINDOW = duration(
     "window", "Length of the window that rates cover.", None, timedelta(minutes=1), timedelta(days=30)
 )
+_GROUPS = ("none", "namespace")
 _QUERY = (
     CLUSTER,
     NAMESPACE,
@@ -28,8 +29,8 @@ _QUERY = (
     text("focus", "Only the surroundings of this node id."),
     integer("depth", "How many hops around `focus`.", 1, 1, 5),
     text("find", "Keep nodes visible whose name contains this (map view)."),
-    choice("hide", "Leave nodes of this state out.", ("healthy", "idle")),
-    choice("group", "Fold by this (map view).", ("namespace", "none")),
+    text("hide", "Leave nodes out whose name contains this."),
+    choice("group", "namespace: fold every namespace; none: fold only what does not fit (map view).", _GROUPS),
     choice("view", "full: everything; map: what fits a drawing, with positions.", ("full", "map"), "full"),
     choice("format", "rows, or columnar: arrays per field.", ("rows", "columnar"), "rows"),
     text("since", "A version: only what changed since then; the full answer if it is too old.", longest=64),

@@ -7,18 +7,23 @@ documents of recent versions, as far as they are still kept.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from app import clock
+from app import clock, layouts
 from app.errors import NotFound
-from app.understand import document
+from app.model.fleet import Topology
+from app.understand import document, view
+from app.understand.view import ViewOptions
 from app.web.cache import Cache
 from app.web.etag import Bytes
 from app.web.reader import Reader
+
+if TYPE_CHECKING:
+    from app.store.engine import Store
 
 _MOST_BYTES = 64 << 20
 _MOST_PACKED = 32 << 20
@@ -60,8 +65,11 @@ class Packed:
 class Documents:
     """The topology documents of this process, bounded in bytes, least recently used first out."""
 
-    def __init__(self, reader: Reader, *, monotonic: Callable[[], float] = clock.monotonic) -> None:
+    def __init__(
+        self, reader: Reader, store: Store, *, monotonic: Callable[[], float] = clock.monotonic
+    ) -> None:
         self._reader = reader
+        self._store = store
         self._monotonic = monotonic
         self._bytes: Cache[Bytes] = Cache(_MOST_BYTES, size=lambda one: 2 * len(one.body))
         self._packed: Cache[Packed] = Cache(_MOST_PACKED, size=len)
@@ -93,11 +101,63 @@ class Documents:
 
     def _document(self, question: Question, version: str) -> dict[str, Any]:
         topology = self._reader.topology(question.cluster, question.at, question.window)
-        if question.focus is not None and all(node.id != question.focus for node in topology.nodes):
-            raise NotFound("The node in `focus` is not seen at that time.")
-        places = self._reader.positions(topology.cluster)
+        if question.view == "map":
+            return self._map(topology, question, version)
+        shown = part_of(topology, question)
+        places = self._reader.positions(layouts.view_name(topology.cluster))
         make = document.columnar if question.columnar else document.document
-        return make(topology, places, version=version, now=clock.now())
+        return make(shown, places, version=version, now=clock.now())
+
+    def _map(self, topology: Topology, question: Question, version: str) -> dict[str, Any]:
+        """What a drawing holds; places of new nodes are found and kept, so the next drawing does not move."""
+        options = _options(topology, question)
+        selected = view.select(topology, options)
+        name = layouts.view_name(topology.cluster, options.group, question.focus)
+        drawing = layouts.arrange(self._store, name, selected.ids, selected.pairs)
+        return view.map_view(
+            topology,
+            selected,
+            drawing.places,
+            options,
+            version=version,
+            algorithm=drawing.algorithm,
+            approximate=drawing.approximate,
+            now=clock.now(),
+        )
+
+
+def part_of(topology: Topology, question: Question) -> Topology:
+    """The part of the fleet that was asked for, uncut. Raises NotFound for a focus that is not seen."""
+    shown = topology
+    if question.focus is not None:
+        shown = view.neighbourhood(topology, question.focus, question.depth)
+    namespaces = frozenset({question.namespace} if question.namespace else ())
+    if not namespaces and not question.hide:
+        return shown
+    most = len(topology.nodes) + len(topology.edges) + 1
+    wide = ViewOptions(namespaces, hide=question.hide or "", max_nodes=most, max_edges=most)
+    kept = view.select(shown, wide)
+    ids, edges = set(kept.ids), {edge.id for edge in kept.edges}
+    return replace(
+        shown,
+        nodes=tuple(node for node in shown.nodes if node.id in ids),
+        edges=tuple(edge for edge in shown.edges if edge.id in edges),
+    )
+
+
+def _options(topology: Topology, question: Question) -> ViewOptions:
+    if question.focus is not None and all(node.id != question.focus for node in topology.nodes):
+        raise NotFound("The node in focus is not seen at that time.")
+    # Asked for by name, namespaces are folded even where everything would fit.
+    folded = {node.namespace or "" for node in topology.nodes} if question.group == "namespace" else set()
+    return ViewOptions(
+        namespaces=frozenset({question.namespace} if question.namespace else ()),
+        focus=question.focus,
+        depth=question.depth,
+        find=question.find or "",
+        hide=question.hide or "",
+        folded=frozenset(folded - {""}),
+    )
 
 
 def packed(rows: dict[str, Any]) -> Packed:

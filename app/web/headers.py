@@ -40,7 +40,8 @@ def allow_charts() -> None:
     g.charts = True
 
 
-def security_headers(*, secure: bool, charts: bool = False) -> list[tuple[str, str]]:
+@cache
+def security_headers(*, secure: bool, charts: bool = False) -> tuple[tuple[str, str], ...]:
     """The headers as pairs; `secure` = the public address is https, so the browser may be told to insist."""
     pairs = [
         ("Content-Security-Policy", policy(charts=charts)),
@@ -53,13 +54,12 @@ def security_headers(*, secure: bool, charts: bool = False) -> list[tuple[str, s
     ]
     if secure:
         pairs.append(("Strict-Transport-Security", _STRICT_TRANSPORT))
-    return pairs
+    return tuple(pairs)
 
 
 def apply(answer: Response, *, secure: bool) -> Response:
     """Put the headers on an answer of the application."""
-    for name, value in security_headers(secure=secure, charts=g.get("charts", False)):
-        answer.headers[name] = value
+    answer.headers.extend(security_headers(secure=secure, charts=g.get("charts", False)))
     if "Cache-Control" not in answer.headers:
         answer.headers["Cache-Control"] = "private, no-cache"
     answer.headers.setdefault("X-Request-Id", g.get("request_id", ""))

@@ -126,7 +126,7 @@ class SocketGate:
     def _refuse(self, why: str, start_response: StartResponse) -> Iterable[bytes]:
         body = why.encode()
         headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
-        start_response("403 Forbidden", headers + security_headers(secure=self._secure))
+        start_response("403 Forbidden", [*headers, *security_headers(secure=self._secure)])
         return [body]
 
     def _with_headers(self, start_response: StartResponse) -> StartResponse:
