@@ -27,7 +27,9 @@ def read_one(cluster: Cluster, request: Request, target: Target) -> Answer:
         raise errors.not_found(target.kind, target.name)
     if form == AS_TABLE:
         meta = {"resourceVersion": str(entry.rv)}
-        return Answer(body=orjson.dumps(table(target.kind, [entry.obj], cluster.store.clock(), meta)))
+        include = request.query.get("includeObject", "Metadata")
+        shown = table(target.kind, [entry.obj], cluster.store.clock(), meta, include=include)
+        return Answer(body=orjson.dumps(shown))
     if form == AS_METADATA:
         return Answer(body=partial(entry))
     return Answer(body=entry.whole)
@@ -56,12 +58,13 @@ def read_list(cluster: Cluster, request: Request, target: Target) -> Answer:
         if not test:
             meta["remainingItemCount"] = len(entries) - limit
         entries = entries[:limit]
-    return Answer(body=_page(kind, entries, meta, form, cluster.store.clock()))
-
-
-def _page(kind: Kind, entries: list[Entry], meta: Obj, form: str, now: float) -> bytes:
     if form == AS_TABLE:
-        return orjson.dumps(table(kind, [entry.obj for entry in entries], now, meta))
+        objs, include = [entry.obj for entry in entries], query.get("includeObject", "Metadata")
+        return Answer(body=orjson.dumps(table(kind, objs, cluster.store.clock(), meta, include=include)))
+    return Answer(body=_page(kind, entries, meta, form))
+
+
+def _page(kind: Kind, entries: list[Entry], meta: Obj, form: str) -> bytes:
     if form == AS_METADATA:
         return _list("PartialObjectMetadataList", "meta.k8s.io/v1", meta, [partial(entry) for entry in entries])
     return _list(f"{kind.kind}List", kind.api_version, meta, [entry.item for entry in entries])

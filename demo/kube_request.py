@@ -9,8 +9,9 @@ from typing import Any
 import orjson
 
 from demo.kube_access import User
-from demo.kube_errors import Refusal, bad_dry_run, bad_request, not_acceptable
+from demo.kube_errors import Refusal, bad_dry_run, bad_request, not_acceptable, unsupported_media_type
 from demo.kube_kinds import Kind, Obj
+from demo.kube_protobuf import MEDIA_TYPE, decoded
 
 JSON = "application/json"
 PLAIN = "text/plain; charset=utf-8"
@@ -39,10 +40,13 @@ class Request:
     user: User
 
     def json(self) -> Any:
-        """The body as JSON. Raises the 400 refusal."""
+        """The body as JSON, also of the few bodies known as protobuf. Raises the 400 or 415 refusal."""
+        kind = self.media_type()
+        if kind not in ("", JSON, MEDIA_TYPE):
+            raise unsupported_media_type()
         try:
-            return orjson.loads(self.body or b"{}")
-        except orjson.JSONDecodeError as error:
+            return decoded(self.body) if kind == MEDIA_TYPE else orjson.loads(self.body or b"{}")
+        except ValueError as error:
             raise bad_request(f"error decoding body: {error}") from error
 
     def flag(self, name: str) -> bool:

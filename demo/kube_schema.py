@@ -101,8 +101,8 @@ def _object(owner: str, schema: Obj, value: Any, path: str, unknown: list[str]) 
         where = f"{path}.{name}" if path else name
         if name not in schema:
             unknown.append(where)
-            continue
-        kept[name] = member if member is None else _value(owner, schema[name], member, where, unknown)
+        elif member is not None:  # null is absent: Go clients send `creationTimestamp: null` in templates
+            kept[name] = _value(owner, schema[name], member, where, unknown)
     return kept
 
 

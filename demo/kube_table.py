@@ -13,16 +13,15 @@ Cells = Callable[[Obj, float], list[Any]]
 _AGE = "CreationTimestamp is a timestamp representing the server time when this object was created."
 
 
-def table(kind: Kind, objs: list[Obj], now: float, meta: Obj, *, headers: bool = True) -> Obj:
-    """A Table of objects; `now` in epoch seconds for ages; a watch sends the headers only once."""
+def table(
+    kind: Kind, objs: list[Obj], now: float, meta: Obj, *, headers: bool = True, include: str = "Metadata"
+) -> Obj:
+    """A Table of objects; `now` in epoch seconds for ages; a watch sends the headers only once.
+
+    `include`: what a row carries of its object: None, Metadata or Object.
+    """
     columns, cells = _TABLES.get(kind.kind, _PLAIN)
-    rows = [
-        {
-            "cells": cells(obj, now),
-            "object": {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": obj["metadata"]},
-        }
-        for obj in objs
-    ]
+    rows = [{"cells": cells(obj, now), "object": _included(kind, obj, include)} for obj in objs]
     shown = [_column(text) for text in columns] if headers else None
     return {
         "kind": "Table",
@@ -31,6 +30,14 @@ def table(kind: Kind, objs: list[Obj], now: float, meta: Obj, *, headers: bool =
         "columnDefinitions": shown,
         "rows": rows,
     }
+
+
+def _included(kind: Kind, obj: Obj, include: str) -> Obj | None:
+    if include == "None":
+        return None
+    if include == "Object":
+        return {"kind": kind.kind, "apiVersion": kind.api_version, **obj}
+    return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": obj["metadata"]}
 
 
 def _column(text: str) -> Obj:

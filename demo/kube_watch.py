@@ -62,6 +62,7 @@ class Watch:
         self.test: Test | None = selector_test(
             target.kind, query.get("labelSelector", ""), query.get("fieldSelector", "")
         )
+        self.include = query.get("includeObject", "Metadata")
         self.bookmarks = request.flag("allowWatchBookmarks")
         seconds = request.number("timeoutSeconds") or random.randint(1800, 3600)
         self.end = time.monotonic() + seconds
@@ -165,6 +166,7 @@ class Watch:
                 self.cluster.store.clock(),
                 {"resourceVersion": str(entry.rv)},
                 headers=not self.headers_sent,
+                include=self.include,
             )
             self.headers_sent = True
             body = orjson.dumps(shown)
