@@ -109,7 +109,11 @@ KINDS: tuple[Kind, ...] = (
         model.autoscaler,
     ),
     _kind(
-        "PodDisruptionBudget", "/apis/policy/v1", "poddisruptionbudgets", wire.DisruptionObject, model.disruption
+        "PodDisruptionBudget",
+        "/apis/policy/v1",
+        "poddisruptionbudgets",
+        wire.DisruptionObject,
+        model.disruption,
     ),
     _kind("ResourceQuota", _CORE, "resourcequotas", wire.QuotaObject, model.quota),
     _kind("Service", _CORE, "services", wire.ServiceObject, model.kube_service),

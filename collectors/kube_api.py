@@ -1,0 +1,242 @@
+"""Reading from a Kubernetes API server: the official client gives address, credentials and TLS; bodies stay bytes.
+
+Every refusal is one of our errors with a sentence; messages of the server are cut, because they may embed whole
+objects (reference: observed K19 to K24).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import urllib3
+from urllib3.util.retry import Retry
+
+from app.clock import monotonic
+from app.config import KubeAccess, Kubernetes
+from app.errors import SourceError, SourceNonsense, SourceRefused, SourceUnavailable
+from collectors.kube_protocol import read_status
+
+MAX_PAGE = 128 * 1024 * 1024
+MAX_LINE = 16 * 1024 * 1024
+_PIECE = 65_536
+_CONNECT_SECONDS = 5.0
+_OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+class Expired(SourceUnavailable):
+    """The position or page token is too old (410): list again."""
+
+
+class NotServed(SourceNonsense):
+    """This API server does not have the kind, or the namespace (404)."""
+
+
+class Forbidden(SourceRefused):
+    """The account may not do this here (403)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Client:
+    """The official client with the address it speaks to and the namespace its credentials belong to."""
+
+    api: Any
+    host: str
+    namespace: str
+
+
+class KubeApi:
+    """One API server, read only. Configuration is loaded on first use, so that a bad kubeconfig is a state."""
+
+    def __init__(self, access: Kubernetes | KubeAccess, *, agent: str = "quarterdeck") -> None:
+        self._access = access
+        self._agent = agent
+        self._client: _Client | None = None
+        self._guard = threading.Lock()
+
+    @property
+    def who(self) -> str:
+        """How sentences call this server."""
+        return f"Kubernetes at {self._client.host}" if self._client else "Kubernetes"
+
+    def home_namespace(self) -> str:
+        """The namespace of the kubeconfig's context or of the pod we run in; may be empty."""
+        return self._connected().namespace
+
+    def get(self, path: str, params: Mapping[str, str] | None = None, *, timeout: float = 30.0) -> bytes:
+        """The body of a GET that succeeded. Raises SourceUnavailable, SourceRefused, SourceNonsense or their kin."""
+        deadline = monotonic() + timeout
+        with self._request(path, params or {}, (_CONNECT_SECONDS, timeout)) as response:
+            body = self._read(response, deadline)
+        self._judge(response, body)
+        return body
+
+    @contextmanager
+    def stream(self, path: str, params: Mapping[str, str], *, idle: float) -> Iterator[Any]:
+        """The open response of a watch; `idle` is the longest silence (seconds). Refusals as in `get`."""
+        with self._request(path, params, (_CONNECT_SECONDS, idle)) as response:
+            if response.status != 200:
+                self._judge(response, self._read(response, monotonic() + _CONNECT_SECONDS))
+            yield response
+
+    def lines(self, response: Any) -> Iterator[bytes]:
+        """Whole lines of a stream as they come; ends with the stream."""
+        rest = b""
+        while True:
+            try:
+                piece = response.read1(_PIECE)
+            except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+                raise self._broken(error) from error
+            if not piece:
+                return
+            *whole, rest = (rest + piece).split(b"\n")
+            if len(rest) > MAX_LINE:
+                raise SourceNonsense(f"{self.who} sent a line without end")
+            yield from (line for line in whole if line.strip())
+
+    def close(self) -> None:
+        """Free the connections."""
+        with self._guard:
+            client, self._client = self._client, None
+        if client is not None:
+            client.api.close()
+
+    @contextmanager
+    def _request(self, path: str, params: Mapping[str, str], timeout: tuple[float, float]) -> Iterator[Any]:
+        client = self._connected().api
+        request = client.param_serialize(
+            method="GET",
+            resource_path=path,
+            query_params=list(params.items()),
+            header_params={"Accept": "application/json"},
+            auth_settings=["BearerToken"],
+        )
+        try:
+            response = client.call_api(*request, _request_timeout=timeout).response
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._broken(error) from error
+        except (
+            Exception
+        ) as error:  # the client wraps TLS faults and failing credential plugins in its own ways
+            raise SourceUnavailable(f"{self.who} cannot be asked: {_short(error)}") from error
+        try:
+            yield response
+        finally:
+            response.close()
+
+    def _read(self, response: Any, deadline: float) -> bytes:
+        pieces: list[bytes] = []
+        size = 0
+        try:
+            while piece := response.read(1024 * 1024):
+                pieces.append(piece)
+                size += len(piece)
+                if size > MAX_PAGE:
+                    raise SourceNonsense(f"{self.who} answered more than {MAX_PAGE // (1024 * 1024)} MiB")
+                if monotonic() > deadline:
+                    raise SourceUnavailable(
+                        f"{self.who} did not finish its answer in time ({size} bytes came)"
+                    )
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._broken(error) from error
+        return b"".join(pieces)
+
+    def _judge(self, response: Any, body: bytes) -> None:
+        """Nothing for a success; our own error for everything else."""
+        code = int(response.status)
+        if code == 200:
+            return
+        raise refusal(self.who, code, body)
+
+    def _broken(self, error: BaseException) -> SourceError:
+        if isinstance(error, (urllib3.exceptions.ReadTimeoutError, TimeoutError)):
+            return SourceUnavailable(f"{self.who} has been silent for too long")
+        if isinstance(error, urllib3.exceptions.DecodeError):
+            return SourceNonsense(f"{self.who} answered something that is not encoded as announced")
+        return SourceUnavailable(f"{self.who} cannot be reached: {_short(error)}")
+
+    def _connected(self) -> _Client:
+        with self._guard:
+            if self._client is None:
+                self._client = _connect(self._access, self._agent)
+            return self._client
+
+
+def refusal(who: str, code: int, body: bytes) -> SourceError:
+    """An answer that is not a success, as our error: causes first, text cut."""
+    status = read_status(body)
+    causes = (
+        [c.message for c in (status.details.causes or ()) if c.message] if status and status.details else []
+    )
+    words = "; ".join(causes) or (status.message if status else None) or body[:200].decode("utf-8", "replace")
+    sentence = f"{who}: {code} {_printable(words)[:300]}".rstrip()
+    if code == 401:
+        return SourceRefused(f"{who} refused the credentials: renew them (401)")
+    if code == 403:
+        return Forbidden(sentence)
+    if code == 404:
+        return NotServed(sentence)
+    if code == 410:
+        return Expired(sentence)
+    if code == 429 or code >= 500:
+        return SourceUnavailable(sentence)
+    return SourceNonsense(sentence)
+
+
+def _connect(access: Kubernetes | KubeAccess, agent: str) -> _Client:
+    """The official client, configured as asked. Raises SourceUnavailable when that cannot be done."""
+    from kubernetes import client, config  # late: it is heavy, and most processes never need it
+
+    configuration = client.Configuration()
+    namespace = ""
+    try:
+        if access.in_cluster:
+            config.load_incluster_config(client_configuration=configuration)
+            namespace = _OWN_NAMESPACE.read_text().strip() if _OWN_NAMESPACE.exists() else ""
+        else:
+            file = str(access.kubeconfig) if access.kubeconfig else None
+            config.load_kube_config(
+                config_file=file,
+                context=access.context,
+                client_configuration=configuration,
+                persist_config=False,
+            )
+            namespace = _context_namespace(config, file, access.context)
+    except Exception as error:  # the loader raises whatever its YAML and its plugins raise
+        where = (
+            "the pod's service account"
+            if access.in_cluster
+            else (access.kubeconfig or "the default kubeconfig")
+        )
+        raise SourceUnavailable(f"Kubernetes: {where} cannot be used: {_short(error)}") from error
+    configuration.retries = Retry(
+        total=1, connect=1, read=False, redirect=False, status=0, raise_on_status=False
+    )
+    configuration.keep_alive = True
+    configuration.connection_pool_maxsize = 64
+    made = client.ApiClient(configuration)
+    made.user_agent = agent
+    return _Client(made, configuration.host, namespace)
+
+
+def _context_namespace(config: Any, file: str | None, context: str | None) -> str:
+    contexts, active = config.list_kube_config_contexts(config_file=file)
+    chosen = next((one for one in contexts if one["name"] == context), active) if context else active
+    return str((chosen or {}).get("context", {}).get("namespace") or "")
+
+
+def _short(error: BaseException) -> str:
+    """The innermost reason, in a few printable words."""
+    inner = error
+    while isinstance(deeper := getattr(inner, "reason", None) or inner.__cause__, BaseException):
+        inner = deeper
+    text = inner.strerror if isinstance(inner, OSError) and inner.strerror else str(inner)
+    return _printable(text or type(inner).__name__)[:200]
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text)
