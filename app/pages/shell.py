@@ -83,10 +83,13 @@ def row_id(prefix: str, identity: str) -> str:
 
 
 def query_with(**changes: str | None) -> str:
-    """The present address with some parameters changed; None removes one."""
+    """A link to the page itself with some parameters changed; None removes one.
+
+    Relative, so that a fragment fetched by itself has the same links as inside its page.
+    """
     args = {key: value for key, value in request.args.items() if key not in changes}
     args |= {key: value for key, value in changes.items() if value is not None}
-    return request.path + (f"?{urlencode(args)}" if args else "")
+    return f"?{urlencode(args)}"
 
 
 def new_key() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -61,7 +61,7 @@ def _lags(node: Node, topology: Topology) -> bool:
     return node.as_of is not None and topology.as_of - node.as_of > freshness.STALE_AFTER
 
 
-def _tile(node: Node, series: dict[str, dict[str, spark.Values]], *, stale: bool) -> Tile:
+def _tile(node: Node, series: Mapping[str, Mapping[str, spark.Values]], *, stale: bool) -> Tile:
     values = {
         "error_ratio": form.ratio(node.error_ratio, requests=node.requests),
         "p95": form.latency(node.latency.p95),
