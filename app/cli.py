@@ -152,12 +152,12 @@ def _web(options: argparse.Namespace) -> int:
 
 
 def _worker(options: argparse.Namespace) -> int:
-    from app import processes
-
     wrong = sorted(set(options.queues.split(",")) - {"collect", "evaluate", "act"})
     if wrong:
         print(f"no such queue: {', '.join(wrong)}; there are collect, evaluate and act", file=sys.stderr)
         return 2
+    from app import processes
+
     return processes.worker(_config(options, make_key=False), options.queues)
 
 
