@@ -125,11 +125,12 @@ def verify(session: Session, key: bytes, anchor: tuple[int, str] | None = None) 
     """Walk the chain from its first row; `anchor` is a head (seq, hash) published earlier elsewhere."""
     seq, previous = 0, GENESIS
     query = select(audit).order_by(audit.c.seq).execution_options(yield_per=_STEP)
-    for row in session.execute(query):
-        why = _fault(row, key, seq + 1, previous, anchor)
-        if why:
-            return Verified(seq, min(int(row.seq), seq + 1), why)
-        seq, previous = row.seq, row.hash
+    with session.execute(query) as rows:
+        for row in rows:
+            why = _fault(row, key, seq + 1, previous, anchor)
+            if why:
+                return Verified(seq, min(int(row.seq), seq + 1), why)
+            seq, previous = row.seq, row.hash
     numbered = int(session.scalar(select(counters.c.value).where(counters.c.name == _COUNTER)) or 0)
     if max(numbered, anchor[0] if anchor else 0) > seq:
         return Verified(seq, seq + 1, "rows at the end of the chain are missing")

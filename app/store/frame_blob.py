@@ -207,8 +207,8 @@ def _pack_block(block: Block) -> tuple[_BlockHeader, bytes]:
 def _take_block(reader: Reader, header: _BlockHeader) -> Block:
     requests, failed, per_row, buckets, counts, codes = (reader.floats(spec) for spec in header.columns)
     rows = np.repeat(np.arange(len(requests)), per_row.astype(np.int64))
-    health = tuple(header.health[int(code)] for code in codes)
-    return Block(requests, failed, rows * BUCKETS + buckets.astype(np.int64), counts, health)
+    words = np.array(header.health, object)[codes.astype(np.int64)] if len(codes) else ()
+    return Block(requests, failed, rows * BUCKETS + buckets.astype(np.int64), counts, tuple(words))
 
 
 def _seal(magic: bytes, header: bytes, columns: bytes) -> bytes:

@@ -31,9 +31,20 @@ _IDS_PER_CHUNK = 64
 class Kept(Protocol):
     """How long each tier is kept (the configuration's `retention`)."""
 
-    minute: timedelta
-    ten_minutes: timedelta
-    hour: timedelta
+    @property
+    def minute(self) -> timedelta:
+        """Age of the oldest minute."""
+        ...
+
+    @property
+    def ten_minutes(self) -> timedelta:
+        """Age of the oldest 10-minute rollup."""
+        ...
+
+    @property
+    def hour(self) -> timedelta:
+        """Age of the oldest 1-hour rollup."""
+        ...
 
 
 def roll_up(session: Session, cluster: str, now: datetime) -> int:

@@ -115,7 +115,7 @@ def of_user(session: Session, user: str) -> list[SessionRow]:
 def forget_ended(session: Session) -> int:
     """Remove sessions past their end; how many."""
     moment = now()
-    over = or_(sessions.c.seen_at < moment - IDLE, sessions.c.created_at < moment - ABSOLUTE)
+    over = or_(sessions.c.seen_at <= moment - IDLE, sessions.c.created_at <= moment - ABSOLUTE)
     return run(session, sessions.delete().where(over))
 
 
