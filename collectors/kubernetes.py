@@ -91,12 +91,10 @@ class KubernetesCollector:
         with self._guard:
             watches = list(self._watches)
         standings = [watch.standing() for watch in watches]
-        self._judge(standings, window.end)
+        self._judge(standings)
         inventory = self._inventory(watches, standings)
         notices = (*self._notices.values(), *_troubles(standings))
-        return Snapshot(
-            self.cluster, self.name, _as_of(standings, window.end), inventory=inventory, notices=notices
-        )
+        return Snapshot(self.cluster, self.name, window.end, inventory=inventory, notices=notices)
 
     def _begin(self, kind: Kind, namespace: str) -> None:
         on_list = self._check_namespace if kind.name == "Deployment" and namespace else None
@@ -147,7 +145,7 @@ class KubernetesCollector:
             except SourceError:
                 pass  # not allowed to ask, or not now
 
-    def _judge(self, standings: list[Standing], now: datetime) -> None:
+    def _judge(self, standings: list[Standing]) -> None:
         vital = {kind.name for kind in KINDS if kind.vital}
         watched = [one for one in standings if one.kind in vital]
         if not watched:
@@ -158,7 +156,7 @@ class KubernetesCollector:
         if len(down) == len(watched):
             if all(isinstance(one.error, SourceRefused) for one in down):
                 raise SourceRefused(str(down[0].error))
-            raise SourceUnavailable(f"{down[0].error}; {_oldest(down, now)}")
+            raise SourceUnavailable(f"{down[0].error}; {_oldest(down)}")
         waiting = [one.kind for one in watched if not one.synced and one.error is None]
         if waiting:
             raise SourceStarting(f"{self.api.who}: still listing {', '.join(dict.fromkeys(waiting))}")
@@ -210,19 +208,13 @@ def _oldest_word(standings: list[Standing]) -> datetime | None:
     return min(known) if len(known) == len(heard) and known else None
 
 
-def _as_of(standings: list[Standing], now: datetime) -> datetime:
-    """Now while every stream that ever listed is well, else the oldest word of those that are not."""
-    silent = [one.heard for one in standings if one.synced and one.failures >= _PATIENCE and one.heard]
-    return min([now, *silent])
-
-
-def _oldest(down: list[Standing], now: datetime) -> str:
+def _oldest(down: list[Standing]) -> str:
+    """The oldest word of the watches that are down; a moment, not an age, so that the sentence stays the same."""
     never = [one.kind for one in down if one.heard is None]
     if never:
         return f"{never[0]} was never heard of"
-    oldest = min(down, key=lambda one: one.heard or now)
-    seconds = int((now - (oldest.heard or now)).total_seconds())
-    return f"the oldest word ({oldest.kind}) is {seconds} s old"
+    moment, kind = min((one.heard, one.kind) for one in down if one.heard is not None)
+    return f"the oldest word, on {kind}, is of {moment:%H:%M:%S} UTC"
 
 
 def _troubles(standings: list[Standing]) -> list[str]:
