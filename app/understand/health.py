@@ -223,24 +223,34 @@ def hold(mark: Mark, verdict: HealthStatus, at: float, limits: Thresholds = THRE
     if now is None or before is None:
         if now is None and before is not None:
             mark.before = mark.status
+        mark.recent = "" if now is None else str(now)
         return _settle(mark, verdict, at)
-    if now > before:
-        mark.worse, mark.better = mark.worse + 1, 0
-        if mark.worse >= limits.worse_after:
-            _settle(mark, _STATUS[before + 1], at)
-            mark.worse = 1 if now > before + 1 else 0
-    elif now < before:
-        mark.better_to = max(mark.better_to, now) if mark.better else now
-        mark.better, mark.worse = mark.better + 1, 0
-        if mark.better >= limits.better_after:
-            _settle(mark, verdict if now == mark.better_to else _STATUS[mark.better_to], at)
-    else:
-        _settle(mark, verdict, at)
+    mark.recent = (mark.recent + str(now))[-max(limits.worse_after, limits.better_after) :]
+    if now == before:
+        return _settle(mark, verdict, at)
+    if _all_beyond(mark.recent, limits.worse_after, before, worse=True):
+        return _settle(mark, _STATUS[before + 1], at)
+    if _all_beyond(mark.recent, limits.better_after, before, worse=False):
+        best = int(max(mark.recent[-limits.better_after :]))
+        return _settle(mark, verdict if now == best else _STATUS[best], at)
     return HealthStatus(mark.status)
+
+
+def better_in_a_row(mark: Mark) -> int:
+    """How many evaluations in a row have been better than what is held."""
+    held = severity(mark.status) or 0
+    row = 0
+    while row < len(mark.recent) and int(mark.recent[-1 - row]) < held:
+        row += 1
+    return row
+
+
+def _all_beyond(recent: str, wanted: int, held: int, *, worse: bool) -> bool:
+    last = recent[-wanted:]
+    return len(last) == wanted and all((int(one) > held) if worse else (int(one) < held) for one in last)
 
 
 def _settle(mark: Mark, status: HealthStatus, at: float) -> HealthStatus:
     if mark.status != status:
         mark.status, mark.since = status.value, at
-    mark.worse = mark.better = mark.better_to = 0
     return status

@@ -6,35 +6,17 @@ host can only be placed when every fully named service is known. Which rule matc
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from app.model.fleet import Identity, NodeKind, inferred_id, service_id
 from app.model.inventory import Inventory, KubeService, Workload
 from app.understand import names
+from app.understand.rules import CompiledRule, Rule
 from app.understand.workloads import Workloads, owner_label
 
-
-class Rule(Protocol):
-    """A configured mapping: when every regex of `match` fits its Identity field, the party is `service`."""
-
-    @property
-    def match(self) -> dict[str, str]:
-        """Identity field -> regex that must fit the whole value."""
-        ...
-
-    @property
-    def service(self) -> str:
-        """Name to give; `$1`, `$2` … are the groups of the regexes, those of `name` first."""
-        ...
-
-    @property
-    def namespace(self) -> str | None:
-        """Namespace to give, groups allowed; empty = the party's own."""
-        ...
+__all__ = ["Party", "Resolver", "Rule"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +41,7 @@ class Resolver:
         self.cluster = cluster
         self.workloads = Workloads(inventory)
         self._cluster_part = names.id_part(cluster)
-        self._rules = [_Compiled(rule) for rule in rules]
+        self._rules = [CompiledRule(rule) for rule in rules]
         self._parties: dict[Identity, Party] = {}
         self._by_name: dict[str, set[str]] = defaultdict(set)
         self._claimed: dict[str, Party] = {}
@@ -224,10 +206,9 @@ class Resolver:
         if not host:
             return self._nameless(identity, kind, engine)
         if names.is_loopback(host):
-            address = f"{names.join_address(host, port or names.default_port(engine))}~{identity.scope}"
-            return self._inferred(
-                kind, f"{engine}@{address}", identity, matched_by or "loopback of its caller", engine
-            )
+            shown = f"{engine}@{names.join_address(host, port or names.default_port(engine))}"
+            label = f"{shown}~{identity.scope}"
+            return self._inferred(kind, label, identity, "loopback of its caller", engine, shown=shown)
         host, workload = self._canonical(host)
         address = names.join_address(host, port or names.default_port(engine))
         party = self._inferred(kind, f"{engine}@{address}", identity, matched_by or "address", engine)
@@ -257,39 +238,40 @@ class Resolver:
         return short, found[0] if found else None
 
     def _nameless(self, identity: Identity, kind: NodeKind, engine: str) -> Party:
-        label = f"{engine}@?~{identity.scope}"
-        party = self._inferred(kind, label, identity, "no address, private to its caller", engine)
         shown = f"{engine} (address unknown) ← {identity.scope or 'unknown caller'}"
-        return replace(party, name=names.display(identity.alias or shown))
+        label = f"{engine}@?~{identity.scope}"
+        return self._inferred(kind, label, identity, "no address, private to its caller", engine, shown=shown)
 
     def _queue(self, identity: Identity) -> Party:
         system = names.engine_name(identity.engine) or "messaging"
         if identity.destination:
-            return self._inferred(
-                NodeKind.QUEUE, f"{system}/{identity.destination}", identity, "destination", system
-            )
+            label = f"{system}/{identity.destination}"
+            return self._inferred(NodeKind.QUEUE, label, identity, "destination", system)
         host, port = names.split_address(identity.address)
-        label = f"{system}@{names.join_address(host, port)}" if host else f"{system}@?~{identity.scope}"
-        return self._inferred(NodeKind.QUEUE, label, identity, "broker address", system)
+        if host:
+            label = f"{system}@{names.join_address(host, port)}"
+            return self._inferred(NodeKind.QUEUE, label, identity, "broker address", system)
+        label, shown = f"{system}@?~{identity.scope}", f"{system} (destination unknown)"
+        return self._inferred(NodeKind.QUEUE, label, identity, "private to its caller", system, shown=shown)
 
     def _external(self, identity: Identity, host: str, port: str) -> Party:
-        address = names.join_address(host, port) if host else (identity.alias or identity.name or "?")
-        if not host and not (identity.alias or identity.name):
-            address = f"?~{identity.scope}"
-        if names.is_loopback(host):
-            address = f"{address}~{identity.scope}"
-        return self._inferred(NodeKind.EXTERNAL, address, identity, "address", "")
+        """Something outside; without any name, and on a loopback address, another one for each caller."""
+        shown = names.join_address(host, port) if host else identity.alias or identity.name
+        private = not shown or names.is_loopback(host)
+        label = f"{shown or '?'}~{identity.scope}" if private else shown
+        return self._inferred(
+            NodeKind.EXTERNAL, label, identity, "address", "", shown=shown or "unknown destination"
+        )
 
     def _client(self, identity: Identity) -> Party:
         return self._inferred(NodeKind.CLIENT, identity.name or "user", identity, "no caller span", "")
 
     def _inferred(
-        self, kind: NodeKind, label: str, identity: Identity, matched_by: str, engine: str
+        self, kind: NodeKind, label: str, identity: Identity, matched_by: str, engine: str, *, shown: str = ""
     ) -> Party:
-        shown = identity.alias or label.partition("~")[0].removesuffix("@")
         return Party(
             id=inferred_id(self._cluster_part, kind, names.label_part(label)),
-            name=names.display(shown),
+            name=names.display(identity.alias or shown or label),
             kind=kind,
             detail=names.display(identity.detail),
             matched_by=matched_by,
@@ -309,36 +291,6 @@ class Resolver:
                 return self._of_workload(workload, f"rule {rule.text}")
             return self._own(namespace, service, f"rule {rule.text}")
         return None
-
-
-class _Compiled:
-    """A Rule with its regexes compiled once per resolver."""
-
-    def __init__(self, rule: Rule) -> None:
-        ordered = sorted(
-            rule.match.items(), key=lambda item: item[0] != "name"
-        )  # $1 is the name's first group
-        self._patterns = [(name, re.compile(pattern)) for name, pattern in ordered]
-        self._service, self._namespace = rule.service, rule.namespace or ""
-        self.text = ", ".join(f"{name}={pattern}" for name, pattern in rule.match.items())
-
-    def target(self, identity: Identity) -> tuple[str, str] | None:
-        """(service, namespace) for a party that every pattern fits."""
-        groups: list[str] = []
-        for name, pattern in self._patterns:
-            match = pattern.fullmatch(str(getattr(identity, name, "")))
-            if match is None:
-                return None
-            groups += [group or "" for group in match.groups()]
-        return _expand(self._service, groups), _expand(self._namespace, groups) or identity.namespace
-
-
-def _expand(template: str, groups: list[str]) -> str:
-    def group(match: re.Match[str]) -> str:
-        index = int(match.group(1))
-        return groups[index - 1] if 0 < index <= len(groups) else ""
-
-    return re.sub(r"\$(\d)", group, template)
 
 
 def _namespace_and_name(identity: Identity) -> tuple[str, str]:

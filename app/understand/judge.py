@@ -101,9 +101,11 @@ def judge(
     level = np.where(believed, grades.worst, 0)
     level = np.maximum(level, [verdict.severity if verdict else 0 for verdict in pods])
     verdicts = _verdicts(setting, columns, marks, level, pods, without_numbers)
+    remembered = max(setting.limits.worse_after, setting.limits.better_after)
+    steady = ["0" * remembered, "1" * remembered, "2" * remembered, "", "0" * remembered]
     held = [
         _ORDER[verdict]
-        if mark.status == _WORDS[verdict] and not mark.worse and not mark.better
+        if mark.status == _WORDS[verdict] and mark.recent == steady[verdict]
         else health.hold(mark, _ORDER[verdict], setting.at, setting.limits)
         for mark, verdict in zip(marks, verdicts.tolist(), strict=True)
     ]
@@ -238,8 +240,9 @@ def _unhealthy(
 
 
 def _recovering(mark: Mark, limits: Thresholds) -> Reason:
-    text = f"back to normal in {mark.better} of {limits.better_after} evaluations"
-    return Reason("recovering", text, float(mark.better), float(limits.better_after))
+    row = health.better_in_a_row(mark)
+    text = f"better in {row} of {limits.better_after} evaluations in a row"
+    return Reason("recovering", text, float(row), float(limits.better_after))
 
 
 def _no_data(setting: Setting, i: int, columns: Columns, mark: Mark) -> Reason:

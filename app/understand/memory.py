@@ -25,17 +25,15 @@ _MAX_BYTES = 256 * 1024 * 1024
 class Mark(msgspec.Struct, array_like=True, gc=False):
     """State of one node or edge.
 
-    status: held health status; since: when it began; worse, better: consecutive evaluations that were so;
-    better_to: worst severity among the better ones; seen: last time traffic was seen; fresh_since: since
+    status: held health status; since: when it began; recent: severities of the last evaluations, a digit
+    each, newest last; seen: last time traffic was seen; fresh_since: since
     when its data has come without a gap; by: evidence kind its numbers last rested on; before: status before
     it became unknown. Times are Unix seconds; 0 = never.
     """
 
     status: str = ""
     since: float = 0.0
-    worse: int = 0
-    better: int = 0
-    better_to: int = 0
+    recent: str = ""
     seen: float = 0.0
     fresh_since: float = 0.0
     by: str = ""

@@ -47,7 +47,9 @@ def latencies(count: float, seconds: float | None) -> np.ndarray:
     return histogram(np.array([seconds])) * count
 
 
-def node_row(identity: Identity, requests: float, failed: float = 0, p95: float | None = None, **over) -> dict:
+def node_row(
+    identity: Identity, requests: float, failed: float = 0, p95: float | None = None, **over
+) -> dict:
     return {"identity": identity, "requests": requests, "failed": failed, "p95": p95, **over}
 
 
@@ -141,11 +143,15 @@ def fresh(source: str = "demo/prometheus", as_of: datetime = NOON) -> Freshness:
     return Freshness(source, as_of, SourceStatus.OK)
 
 
-def down(source: str = "demo/prometheus", as_of: datetime = NOON, error: str = "connection refused") -> Freshness:
+def down(
+    source: str = "demo/prometheus", as_of: datetime = NOON, error: str = "connection refused"
+) -> Freshness:
     return Freshness(source, as_of, SourceStatus.DOWN, since=as_of, error=error)
 
 
-def workload(name: str, namespace: str = "shop", *, replicas: int = 2, version: str = "1.0.0", **over) -> Workload:
+def workload(
+    name: str, namespace: str = "shop", *, replicas: int = 2, version: str = "1.0.0", **over
+) -> Workload:
     base = Workload(
         namespace=namespace,
         kind="Deployment",
@@ -195,7 +201,9 @@ def pod(of: Workload, index: int = 0, *, rs: Revision | None = None, **over) -> 
     return replace(base, **over)
 
 
-def kube_service(name: str, namespace: str = "shop", *, cluster_ip: str = "", app: str | None = None) -> KubeService:
+def kube_service(
+    name: str, namespace: str = "shop", *, cluster_ip: str = "", app: str | None = None
+) -> KubeService:
     return KubeService(namespace, name, cluster_ip, selector=(("app", app or name),), ports=(8080,))
 
 

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from app.model.fleet import Frame
+from app.model.series import BUCKETS, histogram
+from app.understand.baseline import ENOUGH, HORIZON, RECENT, Past
+from tests.support.fleets import MINUTE, NOON
+
+
+def frame(
+    i: int, *, p95: float = 0.1, requests: float = 600.0, failed: float = 0.0, health: str = "healthy"
+) -> Frame:
+    latency = np.zeros((1, BUCKETS)) if np.isnan(requests) else (histogram(np.array([p95])) * requests)[None]
+    none = np.zeros(0)
+    return Frame(
+        "demo",
+        NOON + i * MINUTE,
+        MINUTE,
+        ("a",),
+        np.array([requests]),
+        np.array([failed]),
+        latency,
+        (),
+        none,
+        none,
+        np.zeros((0, BUCKETS)),
+        (health,),
+    )
+
+
+def past(frames) -> Past:
+    found = Past()
+    for i, one in enumerate(frames):
+        found.add(NOON + i * MINUTE, one)
+    return found
+
+
+def test_the_usual_is_the_median_of_the_minutes_before_the_last_ones():
+    frames = [frame(i) for i in range(20)]
+    frames[5] = frame(5, p95=9.0, requests=6000)
+    frames += [frame(20 + i, p95=5.0, requests=6) for i in range(RECENT)]
+    usual = past(frames).baselines()["a"]
+    assert usual.p95 == pytest.approx(0.1, rel=0.25)
+    assert usual.rps == 10
+
+
+def test_too_few_minutes_make_no_baseline():
+    usual = past([frame(i) for i in range(ENOUGH - 1 + RECENT)]).baselines()["a"]
+    assert np.isnan(usual.p95)
+    assert np.isnan(usual.rps)
+    assert usual.requests_15m == 600 * (ENOUGH - 1 + RECENT)
+
+
+def test_unhealthy_minutes_are_no_example_and_the_baseline_stays_frozen():
+    found = past([frame(i) for i in range(10)])
+    assert found.baselines()["a"].p95 == pytest.approx(0.1, rel=0.25)
+    for i in range(10, 10 + 2 * HORIZON):
+        found.add(NOON + i * MINUTE, frame(i, p95=3.0, health="failing"))
+    assert found.baselines()["a"].p95 == pytest.approx(0.1, rel=0.25)
+
+
+def test_a_lasting_change_of_volume_becomes_the_usual():
+    found = past(
+        [*(frame(i) for i in range(30)), *(frame(i, requests=60, health="degraded") for i in range(30, 80))]
+    )
+    assert found.baselines()["a"].rps == 1
+
+
+def test_minutes_nobody_could_see_count_for_nothing():
+    found = past(
+        [
+            *(frame(i) for i in range(10)),
+            None,
+            frame(11, requests=float("nan")),
+            *(frame(i) for i in range(12, 16)),
+        ]
+    )
+    usual = found.baselines()["a"]
+    assert usual.rps == 10
+    assert usual.requests_1h == 14 * 600
+
+
+def test_counts_of_the_last_quarter_and_the_whole_hour():
+    usual = past([frame(i, failed=6) for i in range(HORIZON + 20)]).baselines()["a"]
+    assert (usual.requests_15m, usual.failed_15m) == (15 * 600, 15 * 6)
+    assert (usual.requests_1h, usual.failed_1h) == (60 * 600, 60 * 6)
+
+
+def test_a_pause_of_more_than_the_horizon_forgets_the_minutes():
+    found = past([frame(i) for i in range(10)])
+    found.add(NOON + timedelta(hours=5), frame(300))
+    usual = found.baselines()["a"]
+    assert usual.requests_1h == 600
+
+
+def test_missing_names_the_minutes_to_read_oldest_first():
+    found = Past()
+    now = NOON + timedelta(seconds=30)
+    assert len(found.missing(now)) == HORIZON
+    assert found.missing(now)[-1] == NOON - MINUTE
+    found.add(NOON - 2 * MINUTE, None)
+    assert found.missing(now) == [NOON - MINUTE]
+    found.add(NOON - MINUTE, None)
+    assert found.missing(now) == []
