@@ -50,8 +50,10 @@ class Engine:
         self.age = 0.0  # how far in the past things happen while the cluster is seeded
         self.quiet = False  # no Events are written while the cluster is seeded
         self.load: LoadOf | None = None
+        self.status_trees: dict[tuple[tuple[str, ...], tuple[str, ...]], Obj] = {}  # by the shape of a status
         self._clock = clock
         self._target = 0.0
+        self._stamp = (0, "")
         self._heap: list[tuple[float, int, str, Key]] = []
         self._due: dict[tuple[str, Key], float] = {}
         self._order = itertools.count()
@@ -91,7 +93,10 @@ class Engine:
 
     def stamp(self) -> str:
         """The moment as metav1.Time has it: whole seconds."""
-        return stamp_of(self.moment())
+        second = int(self.moment())
+        if second != self._stamp[0]:
+            self._stamp = (second, stamp_of(second))
+        return self._stamp[1]
 
     def precise(self) -> str:
         """The moment as metav1.MicroTime has it."""
@@ -105,14 +110,19 @@ class Engine:
         """Five letters for a generated name."""
         return "".join(self.rng.choice(ALPHABET) for _ in range(5))
 
-    def made(self, kind: Kind, obj: Obj, *, manager: str = "kube-controller-manager") -> Obj:
-        """File a new object with uid, creation time, generation and managedFields."""
+    def made(
+        self, kind: Kind, obj: Obj, *, manager: str = "kube-controller-manager", fields: Obj | None = None
+    ) -> Obj:
+        """File a new object with uid, creation time, generation and managedFields (`fields`, where known)."""
         meta = obj["metadata"]
         system: Obj = {"uid": self.uid(), "creationTimestamp": self.stamp()}
         if kind.counts_generations or kind.kind == "Pod":
             system["generation"] = 1
         entry = kube_managed.entry_for(
-            kube_managed.fields_of(obj), manager=manager, api_version=kind.api_version, time=self.stamp()
+            fields or kube_managed.fields_of(obj),
+            manager=manager,
+            api_version=kind.api_version,
+            time=self.stamp(),
         )
         return self.store.put(kind, {**obj, "metadata": {**meta, **system, "managedFields": [entry]}})
 
@@ -122,7 +132,7 @@ class Engine:
             return
         sign = (obj["metadata"]["uid"], reason, message)
         known = self._events.get(sign)
-        if known and component != "default-scheduler" and self._repeat(known):
+        if known and (component == "default-scheduler" or self._repeat(known)):
             return
         event = self._new_event(kind, obj, reason, message, component=component, **more)
         key = (event["metadata"]["namespace"], event["metadata"]["name"])
@@ -138,7 +148,9 @@ class Engine:
         self.store.put(EVENT, {**event, "count": event["count"] + 1, "lastTimestamp": self.stamp()})
         return True
 
-    def _new_event(self, kind: Kind, obj: Obj, reason: str, message: str, *, component: str, **more: str) -> Obj:
+    def _new_event(
+        self, kind: Kind, obj: Obj, reason: str, message: str, *, component: str, **more: str
+    ) -> Obj:
         meta = obj["metadata"]
         namespace = meta.get("namespace") or "default"
         involved = {

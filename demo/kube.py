@@ -29,7 +29,13 @@ from demo.kube_server import Server
 
 log = logging.getLogger("quarterdeck.demo")
 _VERBS = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "POST": "create"}
-_READY_CHECKS = ("ping", "log", "informer-sync", "poststarthook/start-apiserver-admission-initializer", "shutdown")
+_READY_CHECKS = (
+    "ping",
+    "log",
+    "informer-sync",
+    "poststarthook/start-apiserver-admission-initializer",
+    "shutdown",
+)
 
 
 class Api:
@@ -71,7 +77,9 @@ class Api:
         if steps[:2] == ["openapi", "v3"]:
             return self._openapi(steps[2:])
         if not steps:
-            return answer({"paths": ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/readyz", "/version"]})
+            return answer(
+                {"paths": ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/readyz", "/version"]}
+            )
         raise errors.no_page()
 
     def _health(self, request: Request, name: str) -> Answer:
@@ -111,7 +119,7 @@ class Api:
         plural = steps[0]
         if plural == "namespaces" and len(steps) >= 2:
             namespace = steps[1]
-        name, sub = (steps[1:] + ["", ""])[:2]
+        name, sub = [*steps[1:], "", ""][:2]
         kind = BY_RESOURCE.get((group, version, plural))
         self._permit(request, kind or Kind(group, version, plural, plural), namespace, name, sub)
         if (group, plural) in REVIEWS and not name:

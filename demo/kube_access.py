@@ -81,16 +81,22 @@ class Access:
     def why(self, user: User, wish: Wish) -> str | None:
         """The reason RBAC gives for allowing, or None when it does not."""
         if user.name == "admin":
-            return 'RBAC: allowed by ClusterRoleBinding "cluster-admin" of ClusterRole "cluster-admin" to Group "system:masters"'
+            return _bound(
+                'ClusterRoleBinding "cluster-admin" of ClusterRole "cluster-admin" to Group "system:masters"'
+            )
         if not user.known:
             return None
-        if wish.verb == "create" and any(wish.group in groups and wish.resource in names for groups, names in _SELF):
-            return 'RBAC: allowed by ClusterRoleBinding "system:basic-user"'
+        if wish.verb == "create" and any(
+            wish.group in groups and wish.resource in names for groups, names in _SELF
+        ):
+            return _bound('ClusterRoleBinding "system:basic-user"')
         if user.name in ("viewer", "operator") and _may_read(wish):
-            return f'RBAC: allowed by ClusterRoleBinding "{user.name}-view" of ClusterRole "view" to Group "{user.name}s"'
+            return _bound(
+                f'ClusterRoleBinding "{user.name}-view" of ClusterRole "view" to Group "{user.name}s"'
+            )
         if user.name == "operator" and wish.namespace in self.act_in and _may_act(wish):
             binding = f"quarterdeck-operator/{wish.namespace}"
-            return f'RBAC: allowed by RoleBinding "{binding}" of Role "quarterdeck-operator" to Group "operators"'
+            return _bound(f'RoleBinding "{binding}" of Role "quarterdeck-operator" to Group "operators"')
         return None
 
     def may_see_path(self, user: User, path: str) -> bool:
@@ -107,7 +113,11 @@ class Access:
             reason = self._why_asked(user, asked)
         else:
             path = str((spec.get("nonResourceAttributes") or {}).get("path", ""))
-            reason = 'RBAC: allowed by ClusterRoleBinding "system:discovery"' if self.may_see_path(user, path) else None
+            reason = (
+                'RBAC: allowed by ClusterRoleBinding "system:discovery"'
+                if self.may_see_path(user, path)
+                else None
+            )
         status: Obj = {"allowed": reason is not None}
         if reason:
             status["reason"] = reason
@@ -123,27 +133,41 @@ class Access:
         resource = str(asked.get("resource", ""))
         if asked.get("subresource"):
             resource = f"{resource}/{asked['subresource']}"
-        wish = Wish(str(asked.get("verb", "")), str(asked.get("group", "")), resource, str(asked.get("namespace", "")))
+        wish = Wish(
+            str(asked.get("verb", "")), str(asked.get("group", "")), resource, str(asked.get("namespace", ""))
+        )
         return self.why(user, wish)
 
     def rules(self, user: User, body: Obj) -> Obj:
         """Answer a SelfSubjectRulesReview."""
         namespace = str((body.get("spec") or {}).get("namespace", ""))
         resources = [
-            {"verbs": ["create"], "apiGroups": list(groups), "resources": list(names)} for groups, names in _SELF
+            {"verbs": ["create"], "apiGroups": list(groups), "resources": list(names)}
+            for groups, names in _SELF
         ]
         if user.name == "admin":
             resources = [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]
         if user.name in ("viewer", "operator"):
             resources += [
-                {"verbs": list(READ), "apiGroups": list(groups), "resources": list(names)} for groups, names in _VIEW
+                {"verbs": list(READ), "apiGroups": list(groups), "resources": list(names)}
+                for groups, names in _VIEW
             ]
         if user.name == "operator" and namespace in self.act_in:
             resources += [
                 {"verbs": list(verbs), "apiGroups": list(groups), "resources": list(names)}
                 for verbs, groups, names in _ACT
             ]
-        paths = ["/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz"]
+        paths = [
+            "/api",
+            "/api/*",
+            "/apis",
+            "/apis/*",
+            "/healthz",
+            "/livez",
+            "/openapi",
+            "/openapi/*",
+            "/readyz",
+        ]
         return {
             "kind": "SelfSubjectRulesReview",
             "apiVersion": "authorization.k8s.io/v1",
@@ -151,7 +175,9 @@ class Access:
             "spec": {},
             "status": {
                 "resourceRules": resources,
-                "nonResourceRules": [{"verbs": ["get"], "nonResourceURLs": [*paths, "/version", "/version/"]}],
+                "nonResourceRules": [
+                    {"verbs": ["get"], "nonResourceURLs": [*paths, "/version", "/version/"]}
+                ],
                 "incomplete": False,
             },
         }
@@ -162,8 +188,14 @@ class Access:
             "kind": "SelfSubjectReview",
             "apiVersion": "authentication.k8s.io/v1",
             "metadata": {"creationTimestamp": stamp},
-            "status": {"userInfo": {"username": user.name, "uid": f"u-{user.name}", "groups": list(user.groups)}},
+            "status": {
+                "userInfo": {"username": user.name, "uid": f"u-{user.name}", "groups": list(user.groups)}
+            },
         }
+
+
+def _bound(by: str) -> str:
+    return f"RBAC: allowed by {by}"
 
 
 def _groups(name: str) -> tuple[str, ...]:
@@ -178,4 +210,7 @@ def _may_read(wish: Wish) -> bool:
 
 
 def _may_act(wish: Wish) -> bool:
-    return any(wish.verb in verbs and wish.group in groups and wish.resource in names for verbs, groups, names in _ACT)
+    return any(
+        wish.verb in verbs and wish.group in groups and wish.resource in names
+        for verbs, groups, names in _ACT
+    )

@@ -71,7 +71,11 @@ class Autoscalers:
         current = (target.get("status") or {}).get("replicas", 0)
         asked = target["spec"].get("replicas", 0)
         if asked == 0:
-            words = ("False", "ScalingDisabled", "scaling is disabled since the replica count of the target is zero")
+            words = (
+                "False",
+                "ScalingDisabled",
+                "scaling is disabled since the replica count of the target is zero",
+            )
             self._file(scaler, current=0, wanted=0, metrics=None, active=words, able=_got_scale())
             return
         low, high = scaler["spec"].get("minReplicas", 1), scaler["spec"]["maxReplicas"]
@@ -83,12 +87,16 @@ class Autoscalers:
                 else "Current number of replicas above Spec.MaxReplicas"
             )
             self._rescale(scaler, kind, target, bound, why)
-            self._file(scaler, current=current, wanted=bound, metrics=None, active=None, able=_rescaled(bound))
+            self._file(
+                scaler, current=current, wanted=bound, metrics=None, active=None, able=_rescaled(bound)
+            )
             return
         usage = self._usage(target)
         if usage is None:
             words = ("False", "FailedGetResourceMetric", _NO_METRIC)
-            self._file(scaler, current=current, wanted=0, metrics=[{"type": ""}], active=words, able=_got_scale())
+            self._file(
+                scaler, current=current, wanted=0, metrics=[{"type": ""}], active=words, able=_got_scale()
+            )
             return
         self._follow(scaler, kind, target, usage)
 
@@ -108,14 +116,28 @@ class Autoscalers:
         ]
         if verdict.wanted != asked:
             way = "above target" if verdict.wanted > asked else "below target"
-            why = f"cpu resource utilization (percentage of request) {way}" if way[0] == "a" else "All metrics below target"
+            why = (
+                f"cpu resource utilization (percentage of request) {way}"
+                if way[0] == "a"
+                else "All metrics below target"
+            )
             self._rescale(scaler, kind, target, verdict.wanted, why)
             able = _rescaled(verdict.wanted)
         else:
             able = _steady(stabilised=verdict.stabilised)
-        limited = ("True" if verdict.limited != "DesiredWithinRange" else "False", verdict.limited, verdict.words)
+        limited = (
+            "True" if verdict.limited != "DesiredWithinRange" else "False",
+            verdict.limited,
+            verdict.words,
+        )
         self._file(
-            scaler, current=current, wanted=verdict.wanted, metrics=metrics, active=_VALID, able=able, limited=limited
+            scaler,
+            current=current,
+            wanted=verdict.wanted,
+            metrics=metrics,
+            active=_VALID,
+            able=able,
+            limited=limited,
         )
 
     def _verdict(self, scaler: Obj, asked: int, percent: int) -> Verdict:
@@ -231,6 +253,8 @@ def _rescaled(count: int) -> tuple[str, str, str]:
 
 def _steady(*, stabilised: bool) -> tuple[str, str, str]:
     if stabilised:
-        words = "recent recommendations were higher than current one, applying the highest recent recommendation"
+        words = (
+            "recent recommendations were higher than current one, applying the highest recent recommendation"
+        )
         return ("True", "ScaleDownStabilized", words)
     return ("True", "ReadyForNewScale", "recommended size matches current size")

@@ -119,7 +119,9 @@ def _extensions(public: bytes, names: list[str]) -> list[bytes]:
     alternatives = b"".join(_alternative(name) for name in names)
     return [
         _extension("2.5.29.19", _sequence(_tagged(0x01, b"\xff")), critical=True),  # basicConstraints: CA
-        _extension("2.5.29.15", _tagged(0x03, b"\x02\x84"), critical=True),  # keyUsage: sign, sign certificates
+        _extension(
+            "2.5.29.15", _tagged(0x03, b"\x02\x84"), critical=True
+        ),  # keyUsage: sign, sign certificates
         _extension("2.5.29.37", _sequence(_identifier("1.3.6.1.5.5.7.3.1")), critical=False),  # serverAuth
         _extension("2.5.29.14", _tagged(0x04, mark), critical=False),
         _extension("2.5.29.35", _sequence(_tagged(0x80, mark)), critical=False),
@@ -141,7 +143,9 @@ def _alternative(name: str) -> bytes:
 
 def _private(secret: int, public: bytes) -> bytes:
     curve = _tagged(0xA0, _identifier(_P256))
-    return _sequence(_integer(1), _tagged(0x04, secret.to_bytes(32, "big")), curve, _tagged(0xA1, _bits(public)))
+    return _sequence(
+        _integer(1), _tagged(0x04, secret.to_bytes(32, "big")), curve, _tagged(0xA1, _bits(public))
+    )
 
 
 def _tagged(tag: int, body: bytes) -> bytes:

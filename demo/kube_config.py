@@ -22,7 +22,9 @@ def write(path: Path, url: str, token: str, *, ca: bytes | None = None, namespac
         "kind": "Config",
         "clusters": [{"name": "demo", "cluster": cluster}],
         "users": [{"name": "demo", "user": {"token": token}}],
-        "contexts": [{"name": "demo", "context": {"cluster": "demo", "user": "demo", "namespace": namespace}}],
+        "contexts": [
+            {"name": "demo", "context": {"cluster": "demo", "user": "demo", "namespace": namespace}}
+        ],
         "current-context": "demo",
     }
     beside = path.with_name(f".{path.name}.new")

@@ -28,7 +28,14 @@ from demo.kube_replicaset import deployment_of, put_status
 from demo.kube_rollout import Limits, complete, limits_of, merged_status, progressed, shrink_plan, spread
 from demo.kube_store import Change
 
-NOT_COPIED = {APPLIED_NOTE, REVISION_NOTE, HISTORY_NOTE, DESIRED_NOTE, MAX_NOTE, "deprecated.deployment.rollback.to"}
+NOT_COPIED = {
+    APPLIED_NOTE,
+    REVISION_NOTE,
+    HISTORY_NOTE,
+    DESIRED_NOTE,
+    MAX_NOTE,
+    "deprecated.deployment.rollback.to",
+}
 
 
 @dataclass(slots=True)
@@ -47,12 +54,17 @@ class Deployments:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.progress: dict[str, Progress] = {}
+        self._names: dict[
+            str, tuple[int, str]
+        ] = {}  # uid -> (generation, name of the ReplicaSet it asks for)
 
     def react(self, change: Change) -> None:
         """A Deployment or one of its ReplicaSets changed."""
         if change.entry.kind is DEPLOYMENT:
             if change.type == "DELETED":
-                self.progress.pop(change.entry.obj["metadata"]["uid"], None)
+                uid = change.entry.obj["metadata"]["uid"]
+                self.progress.pop(uid, None)
+                self._names.pop(uid, None)
             else:
                 self.engine.wake(self.name, change.entry.key)
         elif change.entry.kind is REPLICA_SET:
@@ -86,7 +98,12 @@ class Deployments:
         return [one for one in owned if one is not new], new
 
     def _name(self, deployment: Obj) -> str:
-        return f"{deployment['metadata']['name']}-{hash_of(deployment['spec']['template'])}"
+        meta = deployment["metadata"]
+        generation, name = self._names.get(meta["uid"], (0, ""))
+        if generation != meta["generation"]:
+            name = f"{meta['name']}-{hash_of(deployment['spec']['template'])}"
+            self._names[meta["uid"]] = (meta["generation"], name)
+        return name
 
     def _announce(self, deployment: Obj, new: Obj, olds: list[Obj]) -> bool:
         """Whether the new ReplicaSet is not yet the newest revision, or its annotations are not the Deployment's."""
@@ -153,13 +170,17 @@ class Deployments:
             terminating = any(one["status"].get("terminatingReplicas", 0) for one in olds)
             return present if busy or terminating else limits.desired
         room = limits.desired + limits.surge - total
-        return max(min(limits.desired, present + room), present) if present <= limits.desired else limits.desired
+        return (
+            max(min(limits.desired, present + room), present) if present <= limits.desired else limits.desired
+        )
 
     def _scale_all(self, deployment: Obj, olds: list[Obj], new: Obj) -> bool:
         """Share out a change of spec.replicas over the ReplicaSets that have pods; says whether it wrote."""
         limits = limits_of(deployment)
         active = [one for one in (*olds, new) if one["spec"].get("replicas", 0) > 0]
-        stale = [one for one in active if one["metadata"]["annotations"].get(DESIRED_NOTE) != str(limits.desired)]
+        stale = [
+            one for one in active if one["metadata"]["annotations"].get(DESIRED_NOTE) != str(limits.desired)
+        ]
         if not stale:
             return False
         if len(active) == 1 and active[0] is new:
@@ -219,7 +240,9 @@ class Deployments:
         status["conditions"] = self._conditions(deployment, olds, new, old, status)
         put_status(engine, DEPLOYMENT, deployment, status)
 
-    def _conditions(self, deployment: Obj, olds: list[Obj], new: Obj | None, old: Obj, status: Obj) -> list[Obj]:
+    def _conditions(
+        self, deployment: Obj, olds: list[Obj], new: Obj | None, old: Obj, status: Obj
+    ) -> list[Obj]:
         stamp, limits = self.engine.stamp(), limits_of(deployment)
         conditions = list(old.get("conditions") or ())
         enough = status.get("availableReplicas", 0) >= limits.desired - limits.unavailable
@@ -243,14 +266,26 @@ class Deployments:
         now = condition_of(deployment, "Progressing")
         if deployment["spec"].get("paused"):
             return condition(
-                conditions, "Progressing", "Unknown", "DeploymentPaused", "Deployment is paused", stamp, updated=True
+                conditions,
+                "Progressing",
+                "Unknown",
+                "DeploymentPaused",
+                "Deployment is paused",
+                stamp,
+                updated=True,
             )
         progress = self.progress.setdefault(deployment["metadata"]["uid"], Progress(engine.now))
         name = new["metadata"]["name"] if new else ""
         if now.get("reason") == "DeploymentPaused":
             progress.since = engine.now
             return condition(
-                conditions, "Progressing", "Unknown", "DeploymentResumed", "Deployment is resumed", stamp, updated=True
+                conditions,
+                "Progressing",
+                "Unknown",
+                "DeploymentResumed",
+                "Deployment is resumed",
+                stamp,
+                updated=True,
             )
         settled = status["replicas"] == status.get("updatedReplicas", 0)
         if settled and now.get("reason") == "NewReplicaSetAvailable":
@@ -263,7 +298,9 @@ class Deployments:
         if progressed(old, status):
             progress.since = engine.now
             words = f'ReplicaSet "{name}" is progressing.'
-            return condition(conditions, "Progressing", "True", "ReplicaSetUpdated", words, stamp, updated=True)
+            return condition(
+                conditions, "Progressing", "True", "ReplicaSetUpdated", words, stamp, updated=True
+            )
         return self._late(deployment, name, progress, conditions)
 
     def _late(self, deployment: Obj, name: str, progress: Progress, conditions: list[Obj]) -> list[Obj]:
@@ -274,7 +311,13 @@ class Deployments:
             return conditions
         words = f'ReplicaSet "{name}" has timed out progressing.'
         return condition(
-            conditions, "Progressing", "False", "ProgressDeadlineExceeded", words, self.engine.stamp(), updated=True
+            conditions,
+            "Progressing",
+            "False",
+            "ProgressDeadlineExceeded",
+            words,
+            self.engine.stamp(),
+            updated=True,
         )
 
     def _prune(self, key: Key) -> None:
@@ -292,7 +335,9 @@ class Deployments:
             self.engine.store.delete(REPLICA_SET, key_of(one))
 
     def _tell(self, deployment: Obj, message: str) -> None:
-        self.engine.event(DEPLOYMENT, deployment, "ScalingReplicaSet", message, component="deployment-controller")
+        self.engine.event(
+            DEPLOYMENT, deployment, "ScalingReplicaSet", message, component="deployment-controller"
+        )
 
 
 def revision(replica_set: Obj) -> int:
@@ -320,5 +365,3 @@ def _renumbered(replica_set: Obj, number: int, notes: Obj) -> Obj:
 def _failure(replica_set: Obj) -> Obj | None:
     found = condition_of(replica_set, "ReplicaFailure")
     return found if found.get("status") == "True" else None
-
-

@@ -56,7 +56,9 @@ def group(name: str) -> Obj:
 
 def resources(group: str, version: str) -> Obj:
     """GET /api/v1 or /apis/<group>/<version>. Raises the text 404 for one that is not there."""
-    listed = [entry for kind in KINDS if (kind.group, kind.version) == (group, version) for entry in _resource(kind)]
+    listed = [
+        entry for kind in KINDS if (kind.group, kind.version) == (group, version) for entry in _resource(kind)
+    ]
     listed += [
         {"name": plural, "singularName": kind.lower(), "namespaced": False, "kind": kind, "verbs": ["create"]}
         for (of, plural), kind in REVIEWS.items()
@@ -101,7 +103,9 @@ def aggregated(*, core: bool) -> Obj:
     items = [
         {
             "metadata": {"name": name} if name else {},
-            "versions": [{"version": version, "resources": _aggregate(name, version), "freshness": "Current"}],
+            "versions": [
+                {"version": version, "resources": _aggregate(name, version), "freshness": "Current"}
+            ],
         }
         for name, version in wanted
     ]
@@ -168,7 +172,10 @@ def openapi_index() -> Obj:
 def openapi(group: str, version: str) -> Obj:
     """GET /openapi/v3/...: paths with the query parameters of writes, no schemas."""
     base = f"/apis/{group}/{version}" if group else f"/api/{version}"
-    named = [{"name": n, "in": "query", "schema": {"type": "string"}} for n in ("dryRun", "fieldManager", "fieldValidation")]
+    named = [
+        {"name": n, "in": "query", "schema": {"type": "string"}}
+        for n in ("dryRun", "fieldManager", "fieldValidation")
+    ]
     paths: Obj = {}
     for kind in KINDS:
         if (kind.group, kind.version) != (group, version):

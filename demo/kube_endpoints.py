@@ -262,5 +262,3 @@ def _routing_changed(change: Change) -> bool:
 
 def _routing(pod: Obj) -> tuple[bool, bool, Any]:
     return is_ready(pod), is_leaving(pod), pod["status"].get("podIP")
-
-

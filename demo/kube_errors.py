@@ -105,7 +105,9 @@ def bad_request(message: str) -> Refusal:
 
 def wrong_method() -> Refusal:
     """405."""
-    return Refusal(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {})
+    return Refusal(
+        405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {}
+    )
 
 
 def not_acceptable() -> Refusal:

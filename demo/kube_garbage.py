@@ -45,6 +45,9 @@ class Garbage:
         elif kind in OWNS and is_leaving(obj):
             self.engine.wake(f"{self.name}:{kind.plural}", change.entry.key)
 
+    def sync(self, key: Key) -> None:
+        """Nothing: its work is done when it hears of a change."""
+
     def _collect(self, kind: Kind, owner: Obj) -> None:
         uid = owner["metadata"]["uid"]
         if uid in self.orphaned:

@@ -11,7 +11,7 @@ Key = tuple[str, str]  # (namespace, name); the namespace is "" for cluster-wide
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # one object a kind: identity is quick to hash
 class Kind:
     """One resource type. `fields` are the field selectors beside metadata.name and metadata.namespace."""
 
@@ -52,14 +52,32 @@ _EVENT_FIELDS = (
     "reason", "reportingComponent", "source", "type",
 )  # fmt: skip
 
-NAMESPACE = Kind("", "v1", "namespaces", "Namespace", namespaced=False, short=("ns",), fields=("status.phase",))
+NAMESPACE = Kind(
+    "", "v1", "namespaces", "Namespace", namespaced=False, short=("ns",), fields=("status.phase",)
+)
 NODE = Kind(
-    "", "v1", "nodes", "Node", namespaced=False, short=("no",), fields=("spec.unschedulable",), subresources=("status",)
+    "",
+    "v1",
+    "nodes",
+    "Node",
+    namespaced=False,
+    short=("no",),
+    fields=("spec.unschedulable",),
+    subresources=("status",),
 )
 POD = Kind(
-    "", "v1", "pods", "Pod", short=("po",), in_all=True, fields=_POD_FIELDS, subresources=("eviction", "log", "status")
+    "",
+    "v1",
+    "pods",
+    "Pod",
+    short=("po",),
+    in_all=True,
+    fields=_POD_FIELDS,
+    subresources=("eviction", "log", "status"),
 )
-SERVICE = Kind("", "v1", "services", "Service", short=("svc",), in_all=True, fields=("spec.clusterIP", "spec.type"))
+SERVICE = Kind(
+    "", "v1", "services", "Service", short=("svc",), in_all=True, fields=("spec.clusterIP", "spec.type")
+)
 EVENT = Kind("", "v1", "events", "Event", short=("ev",), fields=_EVENT_FIELDS)
 QUOTA = Kind("", "v1", "resourcequotas", "ResourceQuota", short=("quota",), subresources=("status",))
 SECRET = Kind("", "v1", "secrets", "Secret", fields=("type",))

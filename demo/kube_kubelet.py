@@ -35,6 +35,7 @@ class Life:
     started_stamp: str = ""
     last: Obj = field(default_factory=dict)
     leaving: bool = False
+    waited: float = 0.0  # seconds between the last two attempts to schedule
 
 
 class Kubelet:
@@ -101,7 +102,8 @@ class Kubelet:
         engine, meta = self.engine, pod["metadata"]
         name, why = self.nodes.choose(pod)
         if name is None:
-            life.due = engine.now + RESCHEDULE_SECONDS
+            life.waited = min(2 * life.waited, 60.0) if life.waited else RESCHEDULE_SECONDS
+            life.due = engine.now + life.waited
             if not pod["status"].get("conditions"):
                 pod = engine.store.put(POD, unschedulable(pod, why, engine.stamp()))
             engine.event(POD, pod, "FailedScheduling", why, component="default-scheduler", type="Warning")
@@ -183,7 +185,9 @@ class Kubelet:
         who = f"{meta['name']}_{meta['namespace']}({meta['uid']})"
         message = f"back-off {seconds}s restarting failed container={container} pod={who}"
         self._report(pod, life, {"waiting": {"reason": "CrashLoopBackOff", "message": message}})
-        self._tell(pod, "BackOff", f"Back-off restarting failed container {container} in pod {who}", type="Warning")
+        self._tell(
+            pod, "BackOff", f"Back-off restarting failed container {container} in pod {who}", type="Warning"
+        )
         life.stage, life.due = "backing-off", self.engine.now + seconds
 
     def _report(self, pod: Obj, life: Life, state: Obj, *, ready: bool = False) -> Obj:

@@ -23,7 +23,16 @@ LIST_KEYS: dict[str, tuple[str, ...]] = {
     "podIPs": ("ip",),
 }
 SERVICE_PORT_KEYS = ("port", "protocol")
-ATOMIC = {"selector", "nodeSelector", "metrics", "containerStatuses", "hostIPs", "data", "taints", "scaleTargetRef"}
+ATOMIC = {
+    "selector",
+    "nodeSelector",
+    "metrics",
+    "containerStatuses",
+    "hostIPs",
+    "data",
+    "taints",
+    "scaleTargetRef",
+}
 MAPS = {"labels", "annotations", "requests", "limits", "hard", "used"}
 UNOWNED = {
     "kind", "apiVersion", "name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp",
@@ -133,7 +142,13 @@ def owns(entries: list[Obj] | None, *path: str) -> Obj | None:
 
 
 def record(
-    entries: list[Obj] | None, tree: Obj, *, manager: str, api_version: str, time: str | None, subresource: str = ""
+    entries: list[Obj] | None,
+    tree: Obj,
+    *,
+    manager: str,
+    api_version: str,
+    time: str | None,
+    subresource: str = "",
 ) -> list[Obj]:
     """managedFields after `manager` set the fields of `tree`: everybody else loses them."""
     if not tree:
@@ -172,7 +187,9 @@ def entry_for(tree: Obj, *, manager: str, api_version: str, time: str | None, su
     return entry
 
 
-def with_status_entry(entries: list[Obj] | None, tree: Obj, *, api_version: str, time: str, manager: str) -> list[Obj]:
+def with_status_entry(
+    entries: list[Obj] | None, tree: Obj, *, api_version: str, time: str, manager: str
+) -> list[Obj]:
     """Entries with the status entry of a controller renewed (its tree is `tree`, nothing is taken from others)."""
     kept = [entry for entry in entries or () if entry.get("subresource") != "status"]
     kept.append(entry_for(tree, manager=manager, api_version=api_version, time=time, subresource="status"))

@@ -19,6 +19,7 @@ HEARTBEAT_SECONDS = 10.0
 UNKNOWN_AFTER_SECONDS = 46.0
 EVICTED_AFTER_SECONDS = 300.0
 PODS_PER_NODE = 110
+CPUS_PER_NODE = 16
 UNREACHABLE = "node.kubernetes.io/unreachable"
 _HEALTHY = {
     "MemoryPressure": ("False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
@@ -38,6 +39,8 @@ class Nodes:
         self.engine = engine
         self.pods: dict[str, dict[Key, int]] = {}  # node -> pod key -> milli CPU asked for
         self.cpu: dict[str, int] = {}
+        self.capacity: dict[str, int] = {}
+        self.closed: dict[str, str] = {}  # node -> why it takes no pods
         self.mates: Counter[tuple[str, str, str]] = Counter()  # (node, namespace, generateName)
         self.lost: dict[str, float] = {}  # node -> model time of the last heartbeat
         self._addresses: dict[str, int] = {}
@@ -46,6 +49,9 @@ class Nodes:
     def react(self, change: Change) -> None:
         """Keep the books; watch over nodes."""
         entry = change.entry
+        if entry.kind is NODE:
+            self.closed[entry.key[1]] = _closed(entry.obj)
+            self.capacity[entry.key[1]] = milli_cpu(entry.obj["status"]["allocatable"]["cpu"])
         if entry.kind is NODE and change.type == "ADDED":
             self._index[entry.key[1]] = len(self._index)
             self.pods.setdefault(entry.key[1], {})
@@ -74,10 +80,8 @@ class Nodes:
         prefix = pod["metadata"].get("generateName", "")
         reasons: dict[str, int] = {}
         best: tuple[int, int, str] | None = None
-        nodes = self.engine.store.objects(NODE)
-        for node in nodes:
-            name = node["metadata"]["name"]
-            why = self._unfit(node, asked)
+        for name in self.pods:
+            why = self._unfit(name, asked)
             if why:
                 reasons[why] = reasons.get(why, 0) + 1
                 continue
@@ -86,23 +90,18 @@ class Nodes:
         if best:
             return best[2], ""
         words = ", ".join(f"{count} {why}" for why, count in sorted(reasons.items()))
-        total = len(nodes)
+        total = len(self.pods)
         return None, (
             f"0/{total} nodes are available: {words}. no new claims to deallocate, preemption: 0/{total} nodes are "
             f"available: {total} Preemption is not helpful for scheduling."
         )
 
-    def _unfit(self, node: Obj, asked: int) -> str:
-        name = node["metadata"]["name"]
-        spec = node["spec"]
-        if spec.get("unschedulable"):
-            return "node(s) were unschedulable"
-        if any(taint["effect"] == "NoSchedule" for taint in spec.get("taints") or ()):
-            return f"node(s) had untolerated taint(s) {{{UNREACHABLE}: }}"
+    def _unfit(self, name: str, asked: int) -> str:
+        if self.closed[name]:
+            return self.closed[name]
         if len(self.pods[name]) >= PODS_PER_NODE:
             return "Too many pods"
-        capacity = milli_cpu(node["status"]["allocatable"]["cpu"])
-        return "Insufficient cpu" if self.cpu[name] + asked > capacity else ""
+        return "Insufficient cpu" if self.cpu[name] + asked > self.capacity[name] else ""
 
     def address(self, node: str) -> str:
         """The next pod address on a node."""
@@ -165,7 +164,13 @@ class Nodes:
         node = engine.store.put(NODE, {**node, "status": {**node["status"], "conditions": conditions}})
         node = engine.store.put(NODE, {**node, "spec": {**node["spec"], "taints": taints}})
         name = node["metadata"]["name"]
-        engine.event(NODE, node, "NodeNotReady", f"Node {name} status is now: NodeNotReady", component="node-controller")
+        engine.event(
+            NODE,
+            node,
+            "NodeNotReady",
+            f"Node {name} status is now: NodeNotReady",
+            component="node-controller",
+        )
         for key in list(self.pods[name]):
             pod = engine.store.get(POD, key)
             if pod and is_ready(pod):
@@ -191,6 +196,15 @@ class Nodes:
                     POD, pod, "TaintManagerEviction", message, component="taint-eviction-controller"
                 )
                 mark_deleted(self.engine, pod)
+
+
+def _closed(node: Obj) -> str:
+    """Why a node takes no pods at all; empty when it does."""
+    if node["spec"].get("unschedulable"):
+        return "node(s) were unschedulable"
+    if any(taint["effect"] == "NoSchedule" for taint in node["spec"].get("taints") or ()):
+        return f"node(s) had untolerated taint(s) {{{UNREACHABLE}: }}"
+    return ""
 
 
 def asked_cpu(pod: Obj) -> int:
@@ -219,11 +233,15 @@ def healthy_conditions(stamp: str, old: list[Obj] | None = None) -> list[Obj]:
 
 
 def new_node(name: str, *, index: int, zone: str, stamp: str) -> Obj:
-    """A healthy node with 8 CPUs and 32 GiB."""
+    """A healthy node with 16 CPUs and 64 GiB."""
     size = {
-        "cpu": "8", "ephemeral-storage": "100Gi", "hugepages-1Gi": "0", "hugepages-2Mi": "0", "memory": "32Gi",
+        "cpu": str(CPUS_PER_NODE),
+        "ephemeral-storage": "100Gi",
+        "hugepages-1Gi": "0",
+        "hugepages-2Mi": "0",
+        "memory": "64Gi",
         "pods": str(PODS_PER_NODE),
-    }  # fmt: skip
+    }
     cidr = f"10.{244 + index // 256}.{index % 256}.0/24"
     address = f"192.168.{index // 250}.{index % 250 + 2}"
     return {
@@ -267,5 +285,7 @@ def new_node(name: str, *, index: int, zone: str, stamp: str) -> Obj:
 def zone_labels(node: Obj) -> Obj:
     """The topology labels that a pod takes over from its node."""
     return {
-        name: value for name, value in node["metadata"]["labels"].items() if name.startswith("topology.kubernetes.io/")
+        name: value
+        for name, value in node["metadata"]["labels"].items()
+        if name.startswith("topology.kubernetes.io/")
     }

@@ -9,7 +9,9 @@ import orjson
 
 from demo.kube_kinds import Kind, Obj
 
-ALPHABET = "bcdfghjklmnpqrstvwxz2456789"  # what Kubernetes draws name suffixes from: no vowels, no look-alikes
+ALPHABET = (
+    "bcdfghjklmnpqrstvwxz2456789"  # what Kubernetes draws name suffixes from: no vowels, no look-alikes
+)
 REVISION_NOTE = "deployment.kubernetes.io/revision"
 HISTORY_NOTE = "deployment.kubernetes.io/revision-history"
 DESIRED_NOTE = "deployment.kubernetes.io/desired-replicas"
@@ -48,7 +50,11 @@ def owner_reference(kind: Kind, owner: Obj) -> Obj:
 
 def without_hash(template: Obj) -> Obj:
     """A ReplicaSet's template as the Deployment had it."""
-    labels = {name: value for name, value in (template["metadata"].get("labels") or {}).items() if name != HASH_LABEL}
+    labels = {
+        name: value
+        for name, value in (template["metadata"].get("labels") or {}).items()
+        if name != HASH_LABEL
+    }
     return {**template, "metadata": {**template["metadata"], "labels": labels}}
 
 
@@ -62,7 +68,9 @@ def default_container(container: Obj) -> Obj:
     """A container with what the API server adds."""
     filled = dict(container)
     if "ports" in filled:
-        filled["ports"] = [{**port, "protocol": port.get("protocol") or "TCP"} for port in filled["ports"] or ()]
+        filled["ports"] = [
+            {**port, "protocol": port.get("protocol") or "TCP"} for port in filled["ports"] or ()
+        ]
     for probe in ("readinessProbe", "livenessProbe", "startupProbe"):
         if filled.get(probe):
             filled[probe] = _default_probe(filled[probe])
@@ -79,7 +87,12 @@ def _default_probe(probe: Obj) -> Obj:
     filled = {**probe}
     if filled.get("httpGet"):
         filled["httpGet"] = {**filled["httpGet"], "scheme": filled["httpGet"].get("scheme") or "HTTP"}
-    for name, value in (("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)):
+    for name, value in (
+        ("timeoutSeconds", 1),
+        ("periodSeconds", 10),
+        ("successThreshold", 1),
+        ("failureThreshold", 3),
+    ):
         filled.setdefault(name, value)
     return filled
 
@@ -113,7 +126,9 @@ def default_workload(kind: Kind, obj: Obj) -> Obj:
     if kind.kind != "DaemonSet" and spec.get("replicas") is None:
         spec["replicas"] = 1
     if kind.kind == "Deployment":
-        spec["strategy"] = _default_strategy(spec.get("strategy") or {}, {"maxUnavailable": "25%", "maxSurge": "25%"})
+        spec["strategy"] = _default_strategy(
+            spec.get("strategy") or {}, {"maxUnavailable": "25%", "maxSurge": "25%"}
+        )
         if spec.get("progressDeadlineSeconds") is None:
             spec["progressDeadlineSeconds"] = 600
     elif kind.kind == "StatefulSet":
@@ -132,7 +147,14 @@ def _default_strategy(strategy: Obj, rolling: Obj) -> Obj:
 
 
 def condition(
-    conditions: list[Obj], kind: str, status: str, reason: str, message: str, stamp: str, *, updated: bool = False
+    conditions: list[Obj],
+    kind: str,
+    status: str,
+    reason: str,
+    message: str,
+    stamp: str,
+    *,
+    updated: bool = False,
 ) -> list[Obj]:
     """Conditions with one set; lastTransitionTime moves only with the status (`updated` adds lastUpdateTime)."""
     fresh: Obj = {"type": kind, "status": status}

@@ -9,7 +9,12 @@ from demo.kube_kinds import Obj
 from demo.kube_objects import ALPHABET, with_labels
 
 _TOLERATIONS = [
-    {"key": f"node.kubernetes.io/{what}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
+    {
+        "key": f"node.kubernetes.io/{what}",
+        "operator": "Exists",
+        "effect": "NoExecute",
+        "tolerationSeconds": 300,
+    }
     for what in ("not-ready", "unreachable")
 ]
 _TOKEN_SOURCES = [
@@ -17,7 +22,9 @@ _TOKEN_SOURCES = [
     {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
     {
         "downwardAPI": {
-            "items": [{"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}]
+            "items": [
+                {"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}
+            ]
         }
     },
 ]
@@ -51,7 +58,9 @@ def pod_from(
 def _spec(spec: Obj, rng: Random, hostname: tuple[str, str] | None) -> Obj:
     volume = "kube-api-access-" + "".join(rng.choice(ALPHABET) for _ in range(5))
     mount = {"name": volume, "readOnly": True, "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}
-    containers = [{**one, "volumeMounts": [*(one.get("volumeMounts") or ()), mount]} for one in spec["containers"]]
+    containers = [
+        {**one, "volumeMounts": [*(one.get("volumeMounts") or ()), mount]} for one in spec["containers"]
+    ]
     projected = {"name": volume, "projected": {"sources": _TOKEN_SOURCES, "defaultMode": 420}}
     filled = {"volumes": [*(spec.get("volumes") or ()), projected], **spec}
     filled.update(
@@ -73,7 +82,11 @@ def bound(pod: Obj, node: str, zone: Obj, stamp: str) -> Obj:
     meta = pod["metadata"]
     labels = {**meta["labels"], **zone}
     scheduled = {"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": stamp}
-    status = {"phase": "Pending", "conditions": [scheduled], "qosClass": pod["status"].get("qosClass", "Burstable")}
+    status = {
+        "phase": "Pending",
+        "conditions": [scheduled],
+        "qosClass": pod["status"].get("qosClass", "Burstable"),
+    }
     spec = {**pod["spec"], "nodeName": node}
     return {**pod, "metadata": {**meta, "labels": labels}, "spec": spec, "status": status}
 

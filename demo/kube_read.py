@@ -66,7 +66,9 @@ def read_list(cluster: Cluster, request: Request, target: Target) -> Answer:
 
 def _page(kind: Kind, entries: list[Entry], meta: Obj, form: str) -> bytes:
     if form == AS_METADATA:
-        return _list("PartialObjectMetadataList", "meta.k8s.io/v1", meta, [partial(entry) for entry in entries])
+        return _list(
+            "PartialObjectMetadataList", "meta.k8s.io/v1", meta, [partial(entry) for entry in entries]
+        )
     return _list(f"{kind.kind}List", kind.api_version, meta, [entry.item for entry in entries])
 
 
@@ -82,7 +84,9 @@ def _state(cluster: Cluster, request: Request, target: Target) -> tuple[int, lis
         return _continued(cluster, target, query["continue"])
     asked, match = query.get("resourceVersion", ""), query.get("resourceVersionMatch", "")
     if asked and not asked.isdigit():
-        raise errors.bad_request(f"Invalid value: {orjson.dumps(asked).decode()}: strconv.ParseUint: invalid syntax")
+        raise errors.bad_request(
+            f"Invalid value: {orjson.dumps(asked).decode()}: strconv.ParseUint: invalid syntax"
+        )
     position = int(asked or 0)
     if position > cluster.store.rv:
         _wait_for(cluster, position)

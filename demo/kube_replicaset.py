@@ -70,11 +70,14 @@ class ReplicaSets:
         self.engine = engine
         self.quota = quota
         self._last_failure: dict[str, str] = {}
+        self._fields: dict[str, Obj] = {}  # the managedFields tree of a ReplicaSet's pods
 
     def react(self, change: Change) -> None:
         """A ReplicaSet or one of its pods changed."""
         if change.entry.kind is REPLICA_SET:
             self.engine.wake(self.name, change.entry.key)
+            if change.type == "DELETED":
+                self._fields.pop(change.entry.obj["metadata"]["uid"], None)
         elif change.entry.kind is POD:
             owner = controller_of(change.entry.obj)
             if owner and owner["kind"] == "ReplicaSet":
@@ -113,8 +116,12 @@ class ReplicaSets:
                 self.engine.wake(self.name, key_of(replica_set), RETRY_SECONDS)
                 return
             owner = owner_reference(REPLICA_SET, replica_set)
-            pod = pod_from(replica_set["spec"]["template"], meta["namespace"], name, owner=owner, rng=self.engine.rng)
-            self.engine.made(POD, pod)
+            pod = pod_from(
+                replica_set["spec"]["template"], meta["namespace"], name, owner=owner, rng=self.engine.rng
+            )
+            if meta["uid"] not in self._fields:
+                self._fields[meta["uid"]] = kube_managed.fields_of(pod)
+            self.engine.made(POD, pod, fields=self._fields[meta["uid"]])
             self._tell(replica_set, "SuccessfulCreate", f"Created pod: {name}")
         self._last_failure.pop(meta["uid"], None)
 
@@ -124,7 +131,9 @@ class ReplicaSets:
             self._tell(replica_set, "SuccessfulDelete", f"Deleted pod: {pod['metadata']['name']}")
 
     def _tell(self, replica_set: Obj, reason: str, message: str, **more: str) -> None:
-        self.engine.event(REPLICA_SET, replica_set, reason, message, component="replicaset-controller", **more)
+        self.engine.event(
+            REPLICA_SET, replica_set, reason, message, component="replicaset-controller", **more
+        )
 
     def _write_status(self, replica_set: Obj) -> None:
         store, engine = self.engine.store, self.engine
@@ -137,7 +146,12 @@ class ReplicaSets:
         failure = self._last_failure.get(meta["uid"])
         if failure:
             conditions = condition(
-                list(old.get("conditions") or ()), "ReplicaFailure", "True", "FailedCreate", failure, engine.stamp()
+                list(old.get("conditions") or ()),
+                "ReplicaFailure",
+                "True",
+                "FailedCreate",
+                failure,
+                engine.stamp(),
             )
         if conditions:
             status["conditions"] = conditions
@@ -162,7 +176,10 @@ def put_status(engine: Engine, kind: Kind, obj: Obj, status: Obj) -> bool:
     """File a new status with its managedFields entry if it differs; says whether it did."""
     if obj.get("status") == status:
         return False
-    tree = {"f:status": kube_managed.changed_fields({}, status)}
+    shape = (tuple(status), tuple(one["type"] for one in status.get("conditions") or ()))
+    tree = engine.status_trees.get(shape)
+    if tree is None:
+        tree = engine.status_trees[shape] = {"f:status": kube_managed.changed_fields({}, status)}
     meta = obj["metadata"]
     fields = kube_managed.with_status_entry(
         meta.get("managedFields"),

@@ -130,8 +130,10 @@ def complete(deployment: Obj, status: Obj) -> bool:
 
 def progressed(old: Obj, new: Obj) -> bool:
     """Whether a status is closer to the end than the one before."""
-    fewer_old = new["replicas"] - new.get("updatedReplicas", 0) < old.get("replicas", 0) - old.get("updatedReplicas", 0)
-    return (
+    fewer_old = new["replicas"] - new.get("updatedReplicas", 0) < old.get("replicas", 0) - old.get(
+        "updatedReplicas", 0
+    )
+    return bool(
         new.get("updatedReplicas", 0) > old.get("updatedReplicas", 0)
         or fewer_old
         or new.get("readyReplicas", 0) > old.get("readyReplicas", 0)

@@ -7,13 +7,15 @@ from demo.controllers import Engine
 from demo.kube_kinds import Kind, Obj
 
 REPLICAS_PATH = ("f:spec", "f:replicas")
-_TREE = {"f:spec": {"f:replicas": {}}}
+_TREE: Obj = {"f:spec": {"f:replicas": {}}}
 
 
 def scale_of(obj: Obj) -> Obj:
     """The autoscaling/v1 Scale of a workload; 0 replicas are left out of its spec, as recorded."""
     meta, spec = obj["metadata"], obj["spec"]
-    shown = {name: meta[name] for name in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")}
+    shown = {
+        name: meta[name] for name in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+    }
     count = spec.get("replicas", 0)
     labels = (spec.get("selector") or {}).get("matchLabels") or {}
     return {

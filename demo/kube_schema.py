@@ -57,25 +57,42 @@ SCHEMAS: dict[str, Obj] = {
     "Scale": _top({"replicas": INT}),
     "Deployment": _top(
         {
-            "replicas": INT, "selector": _SELECTOR, "template": _TEMPLATE, "minReadySeconds": INT,
-            "strategy": {"type": STRING, "rollingUpdate": _ROLLING}, "revisionHistoryLimit": INT, "paused": BOOL,
+            "replicas": INT,
+            "selector": _SELECTOR,
+            "template": _TEMPLATE,
+            "minReadySeconds": INT,
+            "strategy": {"type": STRING, "rollingUpdate": _ROLLING},
+            "revisionHistoryLimit": INT,
+            "paused": BOOL,
             "progressDeadlineSeconds": INT,
-        }  # fmt: skip
+        }
     ),
-    "ReplicaSet": _top({"replicas": INT, "minReadySeconds": INT, "selector": _SELECTOR, "template": _TEMPLATE}),
+    "ReplicaSet": _top(
+        {"replicas": INT, "minReadySeconds": INT, "selector": _SELECTOR, "template": _TEMPLATE}
+    ),
     "StatefulSet": _top(
         {
-            "replicas": INT, "selector": _SELECTOR, "template": _TEMPLATE, "volumeClaimTemplates": ANY,
-            "serviceName": STRING, "podManagementPolicy": STRING,
-            "updateStrategy": {"type": STRING, "rollingUpdate": _ROLLING}, "revisionHistoryLimit": INT,
-            "minReadySeconds": INT, "persistentVolumeClaimRetentionPolicy": ANY, "ordinals": ANY,
-        }  # fmt: skip
+            "replicas": INT,
+            "selector": _SELECTOR,
+            "template": _TEMPLATE,
+            "volumeClaimTemplates": ANY,
+            "serviceName": STRING,
+            "podManagementPolicy": STRING,
+            "updateStrategy": {"type": STRING, "rollingUpdate": _ROLLING},
+            "revisionHistoryLimit": INT,
+            "minReadySeconds": INT,
+            "persistentVolumeClaimRetentionPolicy": ANY,
+            "ordinals": ANY,
+        }
     ),
     "HorizontalPodAutoscaler": _top(
         {
-            "scaleTargetRef": {"kind": STRING, "name": STRING, "apiVersion": STRING}, "minReplicas": INT,
-            "maxReplicas": INT, "metrics": ANY, "behavior": ANY,
-        }  # fmt: skip
+            "scaleTargetRef": {"kind": STRING, "name": STRING, "apiVersion": STRING},
+            "minReplicas": INT,
+            "maxReplicas": INT,
+            "metrics": ANY,
+            "behavior": ANY,
+        }
     ),
 }
 
@@ -135,4 +152,5 @@ def _fits(schema: str, value: Any) -> bool:
 def _wrong(value: Any, owner: str, path: str, wanted: str) -> str:
     given = {str: "string", bool: "bool", int: "number", float: "number", list: "array", dict: "object"}
     struct = f"{owner}Spec" if path.startswith("spec") else owner
-    return f"json: cannot unmarshal {given.get(type(value), 'null')} into Go struct field {struct}.{path} of type {wanted}"
+    found = given.get(type(value), "null")
+    return f"json: cannot unmarshal {found} into Go struct field {struct}.{path} of type {wanted}"

@@ -20,7 +20,7 @@ from demo.kube_kinds import (
     Kind,
     Obj,
 )
-from demo.kube_nodes import LEASE_NAMESPACE, new_node
+from demo.kube_nodes import CPUS_PER_NODE, LEASE_NAMESPACE, new_node
 from demo.kube_objects import (
     CAUSE_NOTE,
     HASH_LABEL,
@@ -29,6 +29,7 @@ from demo.kube_objects import (
     VERSION_LABEL,
     default_workload,
     hash_of,
+    milli_cpu,
     owner_reference,
     with_labels,
 )
@@ -48,8 +49,10 @@ def seed(engine: Engine, specs: Iterable[WorkloadSpec]) -> None:
     specs = list(specs)
     engine.quiet = True
     engine.age = FLEET_AGE + 10 * DAY
-    _nodes(engine, max(3, math.ceil(sum(spec.replicas for spec in specs) / PODS_PER_NODE)))
-    for name in sorted({"default", LEASE_NAMESPACE, "kube-public", "kube-system", *(s.namespace for s in specs)}):
+    _nodes(engine, node_count(specs))
+    for name in sorted(
+        {"default", LEASE_NAMESPACE, "kube-public", "kube-system", *(s.namespace for s in specs)}
+    ):
         engine.made(NAMESPACE, _namespace(name), manager="kube-apiserver")
     for spec in specs:
         _workload(engine, spec)
@@ -60,6 +63,14 @@ def seed(engine: Engine, specs: Iterable[WorkloadSpec]) -> None:
     engine.age, engine.quiet = 0.0, False
     for lease in engine.store.objects(LEASE):
         engine.store.put(LEASE, {**lease, "spec": {**lease["spec"], "renewTime": engine.precise()}})
+
+
+def node_count(specs: Iterable[WorkloadSpec]) -> int:
+    """At least three; else as many as leave a third of the CPUs and most pod places free."""
+    specs = list(specs)
+    pods = sum(spec.replicas for spec in specs)
+    cpus = sum(spec.replicas * milli_cpu(spec.cpu_request) for spec in specs) / 1000
+    return max(3, math.ceil(pods / PODS_PER_NODE), math.ceil(1.5 * cpus / CPUS_PER_NODE))
 
 
 def _nodes(engine: Engine, count: int) -> None:
@@ -155,7 +166,9 @@ def released(obj: Obj, version: str) -> Obj:
     first, *others = template["spec"]["containers"]
     name = first["image"].rpartition(":")[0]
     containers = [{**first, "image": f"{name}:{version}"}, *others]
-    template = with_labels({**template, "spec": {**template["spec"], "containers": containers}}, {VERSION_LABEL: version})
+    template = with_labels(
+        {**template, "spec": {**template["spec"], "containers": containers}}, {VERSION_LABEL: version}
+    )
     meta = obj["metadata"]
     labels = {**(meta.get("labels") or {}), VERSION_LABEL: version}
     notes = {**(meta.get("annotations") or {}), CAUSE_NOTE: f"release {version}"}

@@ -123,7 +123,9 @@ class Server:
         self._listener.respond = respond
         self._listener.context = certificate.context()
         self._listener.stopping = threading.Event()
-        self._thread = threading.Thread(target=self._listener.serve_forever, args=(0.2,), name="kube-api", daemon=True)
+        self._thread = threading.Thread(
+            target=self._listener.serve_forever, args=(0.2,), name="kube-api", daemon=True
+        )
         self.ca = certificate.pem
         self.host, self.port = host, int(self._listener.server_address[1])
 

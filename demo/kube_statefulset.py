@@ -82,7 +82,8 @@ class StatefulSets:
         status = stateful.get("status") or {}
         live = {status.get("currentRevision"), status.get("updateRevision")}
         known = sorted(
-            self.engine.store.owned(stateful["metadata"]["uid"], REVISION), key=lambda one: int(one["revision"])
+            self.engine.store.owned(stateful["metadata"]["uid"], REVISION),
+            key=lambda one: int(one["revision"]),
         )
         spare = [one for one in known[:-1] if one["metadata"]["name"] not in live]
         for one in spare[: max(len(spare) - limit, 0)]:
@@ -95,7 +96,9 @@ class StatefulSets:
             pod = there.get(number)
             if pod is None:
                 partition = _partition(stateful)
-                self._create(stateful, number, update if number >= partition or update == current else current)
+                self._create(
+                    stateful, number, update if number >= partition or update == current else current
+                )
                 return True
             if stateful["spec"].get("podManagementPolicy") == "Parallel":
                 continue
@@ -110,7 +113,9 @@ class StatefulSets:
         name = f"{meta['name']}-{number}"
         refusal = self.quota.refusal(meta["namespace"])
         if refusal:
-            message = f'create Pod {name} in StatefulSet {meta["name"]} failed error: pods "{name}" is forbidden: '
+            message = (
+                f'create Pod {name} in StatefulSet {meta["name"]} failed error: pods "{name}" is forbidden: '
+            )
             self._tell(stateful, "FailedCreate", message + refusal, type="Warning")
             engine.wake(self.name, key_of(stateful), RETRY_SECONDS)
             return
@@ -129,7 +134,9 @@ class StatefulSets:
             hostname=(name, stateful["spec"].get("serviceName", "")),
         )
         engine.made(POD, pod)
-        self._tell(stateful, "SuccessfulCreate", f"create Pod {name} in StatefulSet {meta['name']} successful")
+        self._tell(
+            stateful, "SuccessfulCreate", f"create Pod {name} in StatefulSet {meta['name']} successful"
+        )
 
     def _template(self, stateful: Obj, revision: str) -> Obj:
         found = self.engine.store.get(REVISION, (stateful["metadata"]["namespace"], revision))
@@ -171,7 +178,11 @@ class StatefulSets:
         stateful = engine.store.get(STATEFUL_SET, key_of(seen))
         if stateful is None:
             return
-        pods = [p for p in engine.store.owned(stateful["metadata"]["uid"], POD) if p["status"]["phase"] not in FINISHED]
+        pods = [
+            p
+            for p in engine.store.owned(stateful["metadata"]["uid"], POD)
+            if p["status"]["phase"] not in FINISHED
+        ]
         staying = [pod for pod in pods if not is_leaving(pod)]
         ready = sum(1 for pod in staying if is_ready(pod))
         updated = _of_revision(staying, update)

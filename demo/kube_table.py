@@ -115,7 +115,9 @@ def _pod_status(obj: Obj) -> str:
 
 def _restarts(states: Any, now: float) -> str:
     count = sum(one["restartCount"] for one in states)
-    ended = [one["lastState"]["terminated"]["finishedAt"] for one in states if one["lastState"].get("terminated")]
+    ended = [
+        one["lastState"]["terminated"]["finishedAt"] for one in states if one["lastState"].get("terminated")
+    ]
     return f"{count} ({age(max(ended), now)} ago)" if count and ended else str(count)
 
 
@@ -149,17 +151,26 @@ def _stateful_set(obj: Obj, now: float) -> list[Any]:
 
 def _daemon_set(obj: Obj, now: float) -> list[Any]:
     status = obj.get("status") or {}
-    names = ("desiredNumberScheduled", "currentNumberScheduled", "numberReady", "updatedNumberScheduled", "numberAvailable")
+    names = (
+        "desiredNumberScheduled",
+        "currentNumberScheduled",
+        "numberReady",
+        "updatedNumberScheduled",
+        "numberAvailable",
+    )
     numbers = [status.get(name, 0) for name in names]
     return [_name(obj), *numbers, "<none>", _born(obj, now), *_images(obj), _selector(obj)]
 
 
 def _service(obj: Obj, now: float) -> list[Any]:
     spec = obj["spec"]
-    ports = ",".join(f"{one['port']}/{one.get('protocol', 'TCP')}" for one in spec.get("ports") or ()) or "<none>"
+    ports = (
+        ",".join(f"{one['port']}/{one.get('protocol', 'TCP')}" for one in spec.get("ports") or ()) or "<none>"
+    )
     pairs = ",".join(f"{name}={value}" for name, value in sorted((spec.get("selector") or {}).items()))
     return [
-        _name(obj), spec.get("type", ""), spec.get("clusterIP", ""), "<none>", ports, _born(obj, now), pairs or "<none>",
+        _name(obj), spec.get("type", ""), spec.get("clusterIP", ""), "<none>", ports, _born(obj, now),
+        pairs or "<none>",
     ]  # fmt: skip
 
 
@@ -202,7 +213,13 @@ def _targets(spec: Obj, status: Obj) -> str:
 def _budget(obj: Obj, now: float) -> list[Any]:
     spec = obj["spec"]
     least, most = spec.get("minAvailable", "N/A"), spec.get("maxUnavailable", "N/A")
-    return [_name(obj), str(least), str(most), (obj.get("status") or {}).get("disruptionsAllowed", 0), _born(obj, now)]
+    return [
+        _name(obj),
+        str(least),
+        str(most),
+        (obj.get("status") or {}).get("disruptionsAllowed", 0),
+        _born(obj, now),
+    ]
 
 
 def _event(obj: Obj, now: float) -> list[Any]:
@@ -211,7 +228,8 @@ def _event(obj: Obj, now: float) -> list[Any]:
     where = f"{involved['kind'].lower()}/{involved['name']}"
     return [
         seen, obj["type"], obj["reason"], where, involved.get("fieldPath", ""), obj.get("reportingComponent", ""),
-        obj["message"], age(obj.get("firstTimestamp") or obj.get("eventTime"), now), str(obj.get("count", 1)), _name(obj),
+        obj["message"], age(obj.get("firstTimestamp") or obj.get("eventTime"), now), str(obj.get("count", 1)),
+        _name(obj),
     ]  # fmt: skip
 
 
@@ -234,39 +252,78 @@ def _revision(obj: Obj, now: float) -> list[Any]:
 def _quota(obj: Obj, now: float) -> list[Any]:
     status = obj.get("status") or {}
     used = status.get("used") or {}
-    pairs = [f"{name}: {used.get(name, '0')}/{limit}" for name, limit in sorted((status.get("hard") or {}).items())]
+    pairs = [
+        f"{name}: {used.get(name, '0')}/{limit}" for name, limit in sorted((status.get("hard") or {}).items())
+    ]
     return [_name(obj), ", ".join(pairs), "", _born(obj, now)]
 
 
 _PLAIN: tuple[tuple[str, ...], Cells] = (("Name", "Age"), _plain)
 _WORKLOAD = ("*Containers", "*Images", "*Selector")
 _TABLES: dict[str, tuple[tuple[str, ...], Cells]] = {
-    "Pod": (("Name", "Ready", "Status", "Restarts", "Age", "*IP", "*Node", "*Nominated Node", "*Readiness Gates"), _pod),
+    "Pod": (
+        ("Name", "Ready", "Status", "Restarts", "Age", "*IP", "*Node", "*Nominated Node", "*Readiness Gates"),
+        _pod,
+    ),
     "Deployment": (("Name", "Ready", "#Up-to-date", "#Available", "Age", *_WORKLOAD), _deployment),
     "ReplicaSet": (("Name", "#Desired", "#Current", "#Ready", "Age", *_WORKLOAD), _replica_set),
     "StatefulSet": (("Name", "Ready", "Age", "*Containers", "*Images"), _stateful_set),
     "DaemonSet": (
-        ("Name", "#Desired", "#Current", "#Ready", "#Up-to-date", "#Available", "Node Selector", "Age", *_WORKLOAD),
+        (
+            "Name",
+            "#Desired",
+            "#Current",
+            "#Ready",
+            "#Up-to-date",
+            "#Available",
+            "Node Selector",
+            "Age",
+            *_WORKLOAD,
+        ),
         _daemon_set,
     ),
     "Service": (("Name", "Type", "Cluster-IP", "External-IP", "Port(s)", "Age", "*Selector"), _service),
     "Node": (
-        ("Name", "Status", "Roles", "Age", "Version", "*Internal-IP", "*External-IP", "*OS-Image", "*Kernel-Version",
-         "*Container-Runtime"),
+        (
+            "Name",
+            "Status",
+            "Roles",
+            "Age",
+            "Version",
+            "*Internal-IP",
+            "*External-IP",
+            "*OS-Image",
+            "*Kernel-Version",
+            "*Container-Runtime",
+        ),
         _node,
-    ),  # fmt: skip
+    ),
     "Namespace": (("Name", "Status", "Age"), _namespace),
     "HorizontalPodAutoscaler": (
-        ("Name", "Reference", "Targets", "MinPods", "MaxPods", "Replicas", "Age"), _autoscaler
+        ("Name", "Reference", "Targets", "MinPods", "MaxPods", "Replicas", "Age"),
+        _autoscaler,
     ),
-    "PodDisruptionBudget": (("Name", "Min Available", "Max Unavailable", "#Allowed Disruptions", "Age"), _budget),
+    "PodDisruptionBudget": (
+        ("Name", "Min Available", "Max Unavailable", "#Allowed Disruptions", "Age"),
+        _budget,
+    ),
     "Event": (
-        ("Last Seen", "Type", "Reason", "Object", "*Subobject", "*Source", "Message", "*First Seen", "*Count", "*Name"),
+        (
+            "Last Seen",
+            "Type",
+            "Reason",
+            "Object",
+            "*Subobject",
+            "*Source",
+            "Message",
+            "*First Seen",
+            "*Count",
+            "*Name",
+        ),
         _event,
     ),
     "EndpointSlice": (("Name", "AddressType", "Ports", "Endpoints", "Age"), _slice),
     "Lease": (("Name", "Holder", "Age"), _lease),
     "ControllerRevision": (("Name", "Controller", "#Revision", "Age"), _revision),
     "ResourceQuota": (("Name", "Request", "Limit", "Age"), _quota),
-}  # fmt: skip
-
+}

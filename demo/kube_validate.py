@@ -86,7 +86,13 @@ def _only_some_fields(new: Obj, old: Obj) -> list[Obj]:
         "'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', "
         "'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds'"
     )
-    return [cause(FORBIDDEN, f"Forbidden: updates to statefulset spec for fields other than {fields} are forbidden", "spec")]
+    return [
+        cause(
+            FORBIDDEN,
+            f"Forbidden: updates to statefulset spec for fields other than {fields} are forbidden",
+            "spec",
+        )
+    ]
 
 
 def _template(spec: Obj) -> list[Obj]:
@@ -95,7 +101,9 @@ def _template(spec: Obj) -> list[Obj]:
     wanted = (spec.get("selector") or {}).get("matchLabels")
     found: list[Obj] = []
     if wanted and not matches(wanted, labels):
-        found.append(_invalid(labels, "`selector` does not match template `labels`", "spec.template.metadata.labels"))
+        found.append(
+            _invalid(labels, "`selector` does not match template `labels`", "spec.template.metadata.labels")
+        )
     containers = (template.get("spec") or {}).get("containers")
     if not containers:
         found.append(cause(REQUIRED, "Required value", "spec.template.spec.containers"))

@@ -194,7 +194,10 @@ def watch(cluster: Cluster, request: Request, target: Target) -> Answer:
         message = "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
         details = {"group": "meta.k8s.io", "kind": "ListOptions"}
         raise invalid(
-            "ListOptions.meta.k8s.io", "", [cause("FieldValueForbidden", message, "resourceVersionMatch")], details
+            "ListOptions.meta.k8s.io",
+            "",
+            [cause("FieldValueForbidden", message, "resourceVersionMatch")],
+            details,
         )
     stream = Watch(cluster, request, target)
     return Answer(stream=stream.lines())
@@ -210,5 +213,3 @@ def _position(query: dict[str, str]) -> int:
 def _expired(position: int, oldest: int) -> bytes:
     gone = status(410, "Expired", f"too old resource version: {position} ({oldest})")
     return orjson.dumps({"type": "ERROR", "object": gone}) + b"\n"
-
-

@@ -44,7 +44,14 @@ _PATCHES: dict[str, Callable[[Any, Any], Any]] = {
     MERGE_PATCH: merge,
     STRATEGIC_PATCH: merge_strategic,
 }
-_KEPT = ("uid", "creationTimestamp", "generation", "managedFields", "deletionTimestamp", "deletionGracePeriodSeconds")
+_KEPT = (
+    "uid",
+    "creationTimestamp",
+    "generation",
+    "managedFields",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+)
 
 
 def patch(cluster: Cluster, request: Request, target: Target) -> Answer:
@@ -115,7 +122,9 @@ def _judged(
     if not isinstance(meta, dict):
         raise errors.bad_request("metadata is missing")
     if meta.get("name", target.name) != target.name:
-        named = f"the name of the object ({meta.get('name')}) does not match the name on the URL ({target.name})"
+        named = (
+            f"the name of the object ({meta.get('name')}) does not match the name on the URL ({target.name})"
+        )
         raise errors.bad_request(named)
     version, uid = meta.get("resourceVersion"), meta.get("uid")
     if version not in (None, "", old["metadata"]["resourceVersion"]):
@@ -130,7 +139,9 @@ def _undecodable(target: Target, wanted: Any, why: str, *, patched: bool) -> Ref
     if patched:
         return errors.undecodable_patch(orjson.dumps(wanted), why)
     kind = target.kind
-    return errors.bad_request(f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {why}')
+    return errors.bad_request(
+        f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {why}'
+    )
 
 
 def _prepared(kind: Kind, sub: str, old: Obj, wanted: Obj) -> Obj:
@@ -204,7 +215,9 @@ def create(cluster: Cluster, request: Request, target: Target) -> Answer:
 def _born(cluster: Cluster, request: Request, target: Target, body: Obj, meta: Obj) -> tuple[Obj, list[str]]:
     kind = target.kind
     if meta.get("namespace") not in (None, "", target.namespace):
-        raise errors.bad_request("the namespace of the provided object does not match the namespace sent on the request")
+        raise errors.bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
     try:
         known, unknown = checked(kind.kind, body)
     except Mistyped as error:
@@ -296,11 +309,13 @@ def evict(cluster: Cluster, request: Request, target: Target) -> Answer:
             status = budget.get("status") or {}
             if status.get("disruptionsAllowed", 0) < 1:
                 name = budget["metadata"]["name"]
-                raise errors.disruption_budget(name, status.get("desiredHealthy", 0), status.get("currentHealthy", 0))
+                raise errors.disruption_budget(
+                    name, status.get("desiredHealthy", 0), status.get("currentHealthy", 0)
+                )
         if not dry:
             mark_deleted(cluster.engine, pod, options.get("gracePeriodSeconds"))
             if budget is not None:  # at once, so that a second eviction meets the new count
                 cluster.budgets.sync((target.namespace, budget["metadata"]["name"]))
-    return answer({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}, 201)
-
-
+    return answer(
+        {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}, 201
+    )
