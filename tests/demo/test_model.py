@@ -122,7 +122,7 @@ def test_generated_fleets_have_five_edges_a_service_and_room_in_every_pod(servic
     assert len(catalog.services) == services
     assert len({s.name for s in catalog.services}) == services
     assert 4.5 < len(catalog.calls) / services < 5.5
-    assert 0 < used.min()
+    assert used.min() > 0
     assert used.max() < 0.65
 
 
@@ -159,7 +159,9 @@ def test_demand_depends_on_nothing_but_seed_and_moment():
     assert np.abs(demand.level(1, np.arange(START, START + 86400, 60.0)) - 1).max() < 0.15
 
 
-@pytest.mark.parametrize(("x", "wanted"), [(0.0, 0.5), (1.0, 0.8413), (-1.0, 0.1587), (1.6449, 0.95), (-3.0, 0.00135)])
+@pytest.mark.parametrize(
+    ("x", "wanted"), [(0.0, 0.5), (1.0, 0.8413), (-1.0, 0.1587), (1.6449, 0.95), (-3.0, 0.00135)]
+)
 def test_the_normal_distribution_is_close_enough(x, wanted):
     assert queueing.normal_cdf(np.array([x]))[0] == pytest.approx(wanted, abs=3e-4)
 
@@ -186,6 +188,8 @@ def test_retries_add_load_as_failures_grow(failing, retries, tries):
 
 
 def test_a_full_queue_drops_the_rest():
-    backlog, dropped = queueing.drain(np.array([35.0]), np.array([50.0]), np.array([30.0]), np.array([40.0]), 1.0)
+    backlog, dropped = queueing.drain(
+        np.array([35.0]), np.array([50.0]), np.array([30.0]), np.array([40.0]), 1.0
+    )
     assert backlog[0] == 40.0
     assert dropped[0] == 15.0
