@@ -21,7 +21,7 @@ from app.model.action import (
 )
 from app.store import actions
 from app.store.engine import Store
-from tests.support.fleet import NOON
+from tests.support.factories import NOON
 
 ORDER = Target("demo", "shop", "Deployment", "order")
 PLANNING, PLANNED, EXECUTING = ActionState.PLANNING, ActionState.PLANNED, ActionState.EXECUTING

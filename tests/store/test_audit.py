@@ -10,7 +10,7 @@ from app.clock import frozen_at
 from app.errors import StoreError
 from app.store import audit
 from app.store.engine import Store
-from tests.support.fleet import NOON
+from tests.support.factories import NOON
 
 KEY = b"k" * 32
 

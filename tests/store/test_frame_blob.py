@@ -12,7 +12,7 @@ from app.model.fleet import Frame, HealthStatus
 from app.model.series import BUCKETS
 from app.store.blob import compress
 from app.store.frame_blob import decode_names, decode_stored, encode_frame, frame_of
-from tests.support.fleet import NOON, make_frame
+from tests.support.factories import NOON, make_frame
 
 IDS = st.lists(st.text(max_size=8).filter(lambda s: s.isprintable()), max_size=6, unique=True)
 COUNT = st.integers(0, 10**12).map(float) | st.just(float("nan"))

@@ -15,7 +15,7 @@ from app.store import frames
 from app.store.engine import Store
 from app.store.frame_blob import decode_names, decode_stored, encode_frame
 from app.store.frame_merge import merge
-from tests.support.fleet import MINUTE, NOON, make_frame
+from tests.support.factories import MINUTE, NOON, make_frame
 
 HOUR = timedelta(hours=1)
 EDGE = "demo:shop:order>demo:shop:payment"

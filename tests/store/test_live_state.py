@@ -11,7 +11,7 @@ from app.model.fleet import Evidence, EvidenceKind, Health, HealthStatus, Source
 from app.store import live, positions, snapshots, sources, topics
 from app.store.blob import Codec
 from app.store.engine import Store
-from tests.support.fleet import MINUTE, NOON, make_edge, make_node, make_snapshot, make_topology
+from tests.support.factories import MINUTE, NOON, make_edge, make_node, make_snapshot, make_topology
 
 
 def changed(store: Store, since: int = 0) -> tuple[int, list[str]]:

@@ -9,7 +9,7 @@ from sqlalchemy import inspect
 from app.store import frames, settings, topics, users
 from app.store.engine import Store
 from app.store.tables import metadata
-from tests.support.fleet import make_frame
+from tests.support.factories import make_frame
 
 
 def test_the_migrations_make_the_schema_that_the_code_uses(store: Store):

@@ -10,7 +10,7 @@ from app.clock import frozen_at, now
 from app.errors import BadInput
 from app.store import idempotency, leases, sessions, settings, tokens, users
 from app.store.engine import Store
-from tests.support.fleet import NOON
+from tests.support.factories import NOON
 
 HOUR = timedelta(hours=1)
 
