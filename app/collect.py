@@ -40,6 +40,7 @@ POLLED = "prometheus"
 INTERVALS = {"kubernetes": timedelta(seconds=5), "otlp": timedelta(seconds=10)}
 BACK_FILL_EVERY = timedelta(seconds=60)
 LONGEST_PAUSE = timedelta(seconds=60)
+_SHORT_SILENCE, _LONG_SILENCE = timedelta(minutes=1), timedelta(minutes=5)
 REWRITE = timedelta(
     seconds=30
 )  # an unchanged snapshot is written again after this, so that its age stays low
@@ -92,15 +93,14 @@ def look(store: Store, collectors: Sequence[Collector], cluster: str, now: datet
 def is_due(state: Freshness | None, now: datetime, interval: timedelta) -> bool:
     """Whether a source is worth asking: always while it is well, ever more rarely while it is not.
 
-    The pause grows with the silence, a quarter of it, up to LONGEST_PAUSE; each source has its own phase in it,
-    so that many do not return at once. Needs no memory: any process decides alike.
+    After a minute of silence at every second tick, after five at every fourth, if that is within LONGEST_PAUSE.
+    Each source has its own phase, so that many do not return at once. Needs no memory: any process decides alike.
     """
     if state is None or state.since is None or state.status in _WELL:
         return True
     silent = now - state.since
-    pause = min(max(silent / 4, interval), LONGEST_PAUSE)
-    if pause <= interval:
-        return True
+    ticks = 1 if silent < _SHORT_SILENCE else 2 if silent < _LONG_SILENCE else 4
+    pause = max(interval, min(ticks * interval, LONGEST_PAUSE))
     phase = timedelta(seconds=zlib.crc32(state.source.encode()) % 1000 / 1000 * pause.total_seconds())
     return (silent + phase) % pause < interval
 
