@@ -34,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=sys.stderr
     )
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    for loud in ("alembic", "celery", "kubernetes", "werkzeug"):
+        logging.getLogger(loud).setLevel(logging.WARNING)
     try:
         code: int = options.run(options)
     except ConfigError as error:

@@ -70,8 +70,9 @@ def create_celery(config: Config, store: Store, collectors: Sequence[Collector] 
 
     from app import tasks
 
-    app = Celery("quarterdeck", broker=config.broker.url, set_as_current=True)
     embedded = config.broker.url.startswith("memory:")
+    app = Celery("quarterdeck", broker="memory://localhost" if embedded else config.broker.url)
+    app.set_default()  # what threads of the worker find as the current application
     app.conf.update(
         task_ignore_result=True,
         task_default_queue="collect",

@@ -90,9 +90,9 @@ class Serve:
         self.store.migrate()
         self.otlp = collect.otlp_collector(self.config)
         self.app = create_app(self.config, self.store, otlp=self.otlp, reload=self.reload)
+        host, port = sockets[0][0].getsockname()[:2]
         for bound, only_otlp in sockets:
             self._listen(bound, only_otlp=only_otlp)
-        host, port = sockets[0][0].getsockname()[:2]
         threading.Thread(target=self._begin_work, name="begin-work", daemon=True).start()
         return f"http://{host}:{port}"
 
