@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
+import orjson
 from flask import Response, request
 
 from app.errors import ActionConflict, BadInput
@@ -21,8 +22,11 @@ class StillRunning(ActionConflict):
     """The first request with this key has not been answered yet."""
 
 
-def answer(work: Callable[[], Response]) -> Response:
-    """Do the work, or repeat the answer it had before. A request that failed on our side may be repeated."""
+def answer(work: Callable[[], Response], *, hide: str = "") -> Response:
+    """Do the work, or repeat the answer it had before. A request that failed may be sent again.
+
+    `hide` names a field that is a secret: it is told once, and never kept nor repeated.
+    """
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return work()
@@ -33,10 +37,10 @@ def answer(work: Callable[[], Response]) -> Response:
         earlier = idempotency.claim(session, who, key, _digest())
     if earlier is not None:
         return _repeat(earlier)
-    return _first(who, key, work)
+    return _first(who, key, work, hide)
 
 
-def _first(who: str, key: str, work: Callable[[], Response]) -> Response:
+def _first(who: str, key: str, work: Callable[[], Response], hide: str) -> Response:
     store = services().store
     try:
         response = work()
@@ -46,8 +50,14 @@ def _first(who: str, key: str, work: Callable[[], Response]) -> Response:
         raise
     kept = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
     with store.begin() as session:
-        idempotency.remember(session, who, key, Answer(response.status_code, response.get_data(), kept))
+        idempotency.remember(session, who, key, Answer(response.status_code, _without(response, hide), kept))
     return response
+
+
+def _without(response: Response, field: str) -> bytes:
+    if not field:
+        return response.get_data()
+    return orjson.dumps({**orjson.loads(response.get_data()), field: None})
 
 
 def _repeat(earlier: Answer) -> Response:

@@ -25,7 +25,8 @@ class NotValid(BadInput):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a view says of itself. `answer` and `body` are types that msgspec knows the schema of."""
+    """What a view says of itself. `answer` and `body` are types that msgspec knows the schema of; `told_once` names
+    the field of the answer that is told once and never again."""
 
     summary: str
     answer: Any = None
@@ -33,6 +34,7 @@ class Operation:
     body: Any = None
     status: int = 200
     media_type: str = "application/json"
+    told_once: str = ""
     also: Mapping[int, str] = field(default_factory=dict)
 
 
@@ -59,7 +61,7 @@ def operation(summary: str, **declared: Any) -> Callable[[View], View]:
             if made.body is not None:
                 given["body"] = read_body(made.body)
             if request.method == "POST":
-                return once.answer(lambda: current_app.make_response(view(**given)))
+                return once.answer(lambda: current_app.make_response(view(**given)), hide=made.told_once)
             return view(**given)
 
         reading.operation = made  # type: ignore[attr-defined]

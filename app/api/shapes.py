@@ -462,9 +462,9 @@ class TokenRow(TypedDict):
 
 
 class TokenMade(TokenRow):
-    """A new token; `token` is shown only here."""
+    """A new token; `token` is shown only here, and null when an Idempotency-Key repeats the answer."""
 
-    token: str
+    token: str | None
 
 
 class Tokens(Read):

@@ -31,7 +31,7 @@ def list_tokens(query: dict[str, Any]) -> Response:
 
 @blueprint.post("/tokens")
 @requires("self")
-@operation("Make a token", body=shapes.TokenBody, answer=shapes.TokenMade, status=201)
+@operation("Make a token", body=shapes.TokenBody, answer=shapes.TokenMade, status=201, told_once="token")
 def make_token(body: shapes.TokenBody) -> Response:
     """The token is told once, here. Needs a sign-in of the last 15 minutes."""
     if not services().accounts.proved_lately(current()):

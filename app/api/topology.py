@@ -20,7 +20,7 @@ blueprint = api_blueprint("topology")
 _WINDOW = duration(
     "window", "Length of the window that rates cover.", None, timedelta(minutes=1), timedelta(days=30)
 )
-_GROUPS = ("none", "namespace")
+_GROUPS = ("none", "namespace", "team")
 _QUERY = (
     CLUSTER,
     NAMESPACE,
@@ -30,7 +30,7 @@ _QUERY = (
     integer("depth", "How many hops around `focus`.", 1, 1, 5),
     text("find", "Keep nodes visible whose name contains this (map view)."),
     text("hide", "Leave nodes out whose name contains this."),
-    choice("group", "namespace: fold every namespace; none: fold only what does not fit (map view).", _GROUPS),
+    choice("group", "Fold these; none: fold only what does not fit (map view).", _GROUPS, "none"),
     choice("view", "full: everything; map: what fits a drawing, with positions.", ("full", "map"), "full"),
     choice("format", "rows, or columnar: arrays per field.", ("rows", "columnar"), "rows"),
     text("since", "A version: only what changed since then; the full answer if it is too old.", longest=64),

@@ -44,7 +44,7 @@ class Question:
     depth: int = 1
     find: str | None = None
     hide: str | None = None
-    group: str | None = None
+    group: str = "none"
     view: str = "full"
     columnar: bool = False
 
@@ -102,28 +102,12 @@ class Documents:
     def _document(self, question: Question, version: str) -> dict[str, Any]:
         topology = self._reader.topology(question.cluster, question.at, question.window)
         if question.view == "map":
-            return self._map(topology, question, version)
+            options = _options(topology, question)
+            return layouts.map_document(self._store, topology, options, version=version, now=clock.now())
         shown = part_of(topology, question)
         places = self._reader.positions(layouts.view_name(topology.cluster))
         make = document.columnar if question.columnar else document.document
         return make(shown, places, version=version, now=clock.now())
-
-    def _map(self, topology: Topology, question: Question, version: str) -> dict[str, Any]:
-        """What a drawing holds; places of new nodes are found and kept, so the next drawing does not move."""
-        options = _options(topology, question)
-        selected = view.select(topology, options)
-        name = layouts.view_name(topology.cluster, options.group, question.focus)
-        drawing = layouts.arrange(self._store, name, selected.ids, selected.pairs)
-        return view.map_view(
-            topology,
-            selected,
-            drawing.places,
-            options,
-            version=version,
-            algorithm=drawing.algorithm,
-            approximate=drawing.approximate,
-            now=clock.now(),
-        )
 
 
 def part_of(topology: Topology, question: Question) -> Topology:
@@ -148,15 +132,13 @@ def part_of(topology: Topology, question: Question) -> Topology:
 def _options(topology: Topology, question: Question) -> ViewOptions:
     if question.focus is not None and all(node.id != question.focus for node in topology.nodes):
         raise NotFound("The node in focus is not seen at that time.")
-    # Asked for by name, namespaces are folded even where everything would fit.
-    folded = {node.namespace or "" for node in topology.nodes} if question.group == "namespace" else set()
     return ViewOptions(
         namespaces=frozenset({question.namespace} if question.namespace else ()),
         focus=question.focus,
         depth=question.depth,
         find=question.find or "",
         hide=question.hide or "",
-        folded=frozenset(folded - {""}),
+        group=question.group,
     )
 
 

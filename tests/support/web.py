@@ -100,9 +100,9 @@ def _migrated() -> Path:
     return place / "fresh.db"
 
 
-def make_store(place: Path) -> Store:
-    """A migrated, empty store."""
-    shutil.copyfile(_migrated(), place / "fresh.db")
+def make_store(place: Path, seed: Path | None = None) -> Store:
+    """A migrated store: empty, or a copy of `seed` (a store that was disposed of)."""
+    shutil.copyfile(seed or _migrated(), place / "fresh.db")
     return Store("sqlite:///fresh.db", place)
 
 
@@ -120,10 +120,11 @@ def make_site(
     own_templates: bool = True,
     anonymous: str = "none",
     otlp: Any = None,
+    seed: Path | None = None,
     **over: Any,
 ) -> Site:
     """An application over a fresh store; `blueprints=None` serves everything there is."""
-    store = make_store(place)
+    store = make_store(place, seed)
     config = make_config(place, **({"auth": Auth(anonymous=anonymous)} | over))
     if cast:
         with store.begin() as session:

@@ -74,7 +74,8 @@ def test_a_view_that_declares_nothing_is_refused_to_everybody(site):
 
 
 @pytest.mark.parametrize(
-    "path", ["//needs/admin", "/./needs/admin", "/needs%2fadmin", "/needs/admin/", "/NEEDS/admin", "/needs/admin;x"]
+    "path",
+    ["//needs/admin", "/./needs/admin", "/needs%2fadmin", "/needs/admin/", "/NEEDS/admin", "/needs/admin;x"],
 )
 def test_no_other_way_of_writing_a_path_opens_it(site, path):
     assert site.client("bob").get(path).status_code in (403, 404)
@@ -94,7 +95,9 @@ def test_a_credential_that_fails_is_401_even_with_anonymous_viewing(tmp_path, he
 
 def test_a_token_in_the_address_is_worth_nothing(site):
     text = site.token("admin")["Authorization"].removeprefix("Bearer ")
-    answer = site.client().get(f"/needs/read?access_token={text}&token={text}", headers={"Sec-Fetch-Dest": "empty"})
+    answer = site.client().get(
+        f"/needs/read?access_token={text}&token={text}", headers={"Sec-Fetch-Dest": "empty"}
+    )
     assert answer.status_code == 401
 
 
@@ -153,7 +156,9 @@ def test_programs_on_this_machine_ingest_without_a_token(site, environ, headers,
 def test_loopback_gives_nothing_but_the_declared_permission(site):
     client = site.client()
     for permission in ("read", "act", "admin"):
-        answer = client.get(f"/needs/{permission}", environ_base=LOOPBACK, headers={"Accept": "application/json"})
+        answer = client.get(
+            f"/needs/{permission}", environ_base=LOOPBACK, headers={"Accept": "application/json"}
+        )
         assert answer.status_code == 401
 
 
@@ -166,6 +171,9 @@ def test_elsewhere_ingest_needs_a_token_unless_it_is_declared_open(tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     opened = make_site(
-        other, blueprints=PROBES, server=Server(listen="0.0.0.0:8080"), auth=Auth(anonymous="none", open=("otlp",))
+        other,
+        blueprints=PROBES,
+        server=Server(listen="0.0.0.0:8080"),
+        auth=Auth(anonymous="none", open=("otlp",)),
     )
     assert opened.client().post("/needs/ingest", environ_base={"REMOTE_ADDR": "10.0.0.9"}).status_code == 200

@@ -11,7 +11,9 @@ from tests.support.web import OWN_BLUEPRINTS, make_site
 pages = Blueprint("change", __name__)
 programs = Blueprint("api_change", __name__)
 pages.add_url_rule("/change", "change", requires("act")(lambda: "changed"), methods=["POST"])
-programs.add_url_rule("/api/v1/change", "change", requires("act")(lambda: "changed"), methods=["POST", "DELETE"])
+programs.add_url_rule(
+    "/api/v1/change", "change", requires("act")(lambda: "changed"), methods=["POST", "DELETE"]
+)
 
 PROBES = (*OWN_BLUEPRINTS, "tests.web.test_csrf:pages", "tests.web.test_csrf:programs")
 OURS = "http://127.0.0.1:8080"
@@ -31,7 +33,10 @@ def browser(site):
 
 
 def test_a_form_with_the_sessions_token_is_believed(browser):
-    assert browser.post("/change", data={"csrf_token": browser.token}, headers={"Origin": OURS}).status_code == 200
+    assert (
+        browser.post("/change", data={"csrf_token": browser.token}, headers={"Origin": OURS}).status_code
+        == 200
+    )
 
 
 def test_without_the_token_nothing_changes(browser):
@@ -83,7 +88,10 @@ def test_a_bearer_token_alone_needs_no_csrf_token(site):
 def test_a_bearer_token_beside_a_cookie_needs_the_csrf_token(site, browser):
     headers = site.token("responder")
     assert browser.post("/api/v1/change", json={}, headers=headers).status_code == 403
-    assert browser.post("/api/v1/change", json={}, headers=headers | {"X-QD-CSRF": browser.token}).status_code == 200
+    assert (
+        browser.post("/api/v1/change", json={}, headers=headers | {"X-QD-CSRF": browser.token}).status_code
+        == 200
+    )
 
 
 def test_a_dead_cookie_beside_a_bearer_token_is_no_way_round(site):
@@ -94,4 +102,7 @@ def test_a_dead_cookie_beside_a_bearer_token_is_no_way_round(site):
 
 def test_signing_in_from_a_foreign_page_is_refused(site):
     data = {"username": "alice", "password": "x"}
-    assert site.client().post("/login", data=data, headers={"Origin": "https://evil.example.com"}).status_code == 403
+    assert (
+        site.client().post("/login", data=data, headers={"Origin": "https://evil.example.com"}).status_code
+        == 403
+    )
