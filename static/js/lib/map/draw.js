@@ -3,7 +3,7 @@
  * Draws a map view as SVG: nodes are links, edges are straight lines with an arrow at the callee.
  * A refresh with the same layout only changes attributes; known nodes keep their elements and places.
  */
-import { fit, HEIGHT, MARKS, OUTLINES, WIDTH } from "./shapes.js";
+import { fit, HEIGHT, label, MARKS, OUTLINES, WIDTH } from "./shapes.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -118,9 +118,9 @@ export class Drawing {
     const mark = /** @type {Element} */ (link.querySelector(".mark"));
     mark.setAttribute("href", `#h-${token}`);
     mark.setAttribute("class", `mark mark-${token}`);
-    /** @type {Element} */ (link.querySelector(".name")).textContent = fit(nodes.name[i], 17);
+    /** @type {Element} */ (link.querySelector(".name")).textContent = fit(label(nodes.name[i], nodes.kind[i]).title, 18);
     const fact = link.querySelector(".fact");
-    if (fact) fact.textContent = this.#fact(i);
+    if (fact) fact.textContent = [label(nodes.name[i], nodes.kind[i]).engine, this.#fact(i)].filter(Boolean).join(", ");
     /** @type {Element} */ (link.querySelector("title")).textContent = said;
   }
 
