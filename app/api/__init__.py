@@ -12,5 +12,6 @@ BLUEPRINTS: tuple[str, ...] = (
     "app.api.workloads:blueprint",
     "app.api.audit:blueprint",
     "app.api.tokens:blueprint",
+    "app.api.otlp:blueprint",
     "app.api.document:blueprint",
 )

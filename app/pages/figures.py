@@ -57,7 +57,7 @@ def _layout(theme: str, kind: str) -> dict[str, Any]:
     ink = colours(theme)
     share = kind == "errors"
     seconds = kind in ("latency", "latency_heatmap")
-    value = _axis(ink, rangemode="tozero", tickformat=".1~%" if share else ".2~s", nticks=5, fixedrange=True)
+    value = _axis(ink, rangemode="tozero", tickformat=".2~%" if share else ".2~s", nticks=5, fixedrange=True)
     if seconds:
         value["ticksuffix"] = "s"
     if kind == "latency_heatmap":
