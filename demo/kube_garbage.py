@@ -57,6 +57,20 @@ class Garbage:
             for obj in self.engine.store.owned(uid, dependent):
                 self.remove(dependent, obj)
 
+    def begin(self, kind: Kind, obj: Obj) -> Obj:
+        """Begin a deletion in the foreground: the object stays, marked, until what it owns is gone."""
+        meta = obj["metadata"]
+        if is_leaving(obj):
+            return obj
+        leaving: Obj = {
+            "deletionTimestamp": self.engine.stamp(),
+            "deletionGracePeriodSeconds": 0,
+            "finalizers": [*(meta.get("finalizers") or ()), FOREGROUND],
+        }
+        if "generation" in meta:
+            leaving["generation"] = meta["generation"] + 1
+        return self.engine.store.put(kind, {**obj, "metadata": {**meta, **leaving}})
+
     def remove(self, kind: Kind, obj: Obj) -> None:
         """Delete one object the way its kind goes: pods terminate, the rest vanishes."""
         if kind is POD:
@@ -88,12 +102,11 @@ class Waiting:
             return
         uid = owner["metadata"]["uid"]
         left = [(kind, obj) for kind in OWNS[self.kind] for obj in engine.store.owned(uid, kind)]
-        pods = [pod for kind, obj in left for pod in engine.store.owned(obj["metadata"]["uid"], POD)]
         for kind, obj in left:
-            if kind is not REPLICA_SET or not pods:
+            if kind in OWNS:
+                self.garbage.begin(kind, obj)
+            else:
                 self.garbage.remove(kind, obj)
-        for pod in pods:
-            mark_deleted(engine, pod)
         if left:
             engine.wake(self.name, key, 0.5)
         else:

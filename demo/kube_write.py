@@ -10,7 +10,7 @@ import orjson
 from demo import kube_errors as errors
 from demo.cluster import Cluster
 from demo.kube_errors import Refusal
-from demo.kube_garbage import FOREGROUND
+from demo.kube_garbage import OWNS
 from demo.kube_kinds import (
     BUDGET,
     DAEMON_SET,
@@ -258,8 +258,9 @@ def delete(cluster: Cluster, request: Request, target: Target) -> Answer:
             gone = obj if dry else _delete_pod(cluster, request, options, obj)
             return answer({"kind": kind.kind, "apiVersion": kind.api_version, **gone})
         policy = options.get("propagationPolicy") or request.query.get("propagationPolicy")
-        if policy == "Foreground" and not dry:
-            return answer({"kind": kind.kind, "apiVersion": kind.api_version, **_mark(cluster, kind, obj)})
+        if policy == "Foreground" and not dry and kind in OWNS:
+            marked = cluster.garbage.begin(kind, obj)
+            return answer({"kind": kind.kind, "apiVersion": kind.api_version, **marked})
         if not dry:
             if policy == "Orphan":
                 cluster.garbage.orphaned.add(obj["metadata"]["uid"])
@@ -278,20 +279,6 @@ def _delete_pod(cluster: Cluster, request: Request, options: Obj, pod: Obj) -> O
         cluster.store.delete(POD, (meta["namespace"], meta["name"]))
         return pod
     return mark_deleted(cluster.engine, pod, grace)
-
-
-def _mark(cluster: Cluster, kind: Kind, obj: Obj) -> Obj:
-    meta = obj["metadata"]
-    if is_leaving(obj):
-        return obj
-    leaving: Obj = {
-        "deletionTimestamp": cluster.engine.stamp(),
-        "deletionGracePeriodSeconds": 0,
-        "finalizers": [*(meta.get("finalizers") or ()), FOREGROUND],
-    }
-    if "generation" in meta:
-        leaving["generation"] = meta["generation"] + 1
-    return cluster.store.put(kind, {**obj, "metadata": {**meta, **leaving}})
 
 
 def evict(cluster: Cluster, request: Request, target: Target) -> Answer:
