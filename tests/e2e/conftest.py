@@ -54,22 +54,23 @@ class Quiet(WSGIRequestHandler):
 
 @dataclass
 class Served:
-    """A site with its address. `gate` may answer a request before the application does."""
+    """A site with its address. `answers` (path -> status, headers, body) come before the application's."""
 
     site: Site
     url: str
-    gate: Callable[[dict[str, Any]], tuple[int, dict[str, str]] | None] = lambda environ: None
+    answers: dict[str, tuple[int, dict[str, str], str]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         path = environ["PATH_INFO"]
         if path.startswith("/fragments/"):
             self.asked.append(path)
-        answer = self.gate(environ)
-        if answer is None:
+        if path not in self.answers:
             return self.site.app(environ, start_response)
-        start_response(f"{answer[0]} Because", list(answer[1].items()))
-        return [b""]
+        status, headers, body = self.answers[path]
+        build = {"X-QD-Build": self.site.parts.build, "Content-Type": "text/html"}
+        start_response(f"{status} Because", list({**build, **headers}.items()))
+        return [body.encode()]
 
 
 def free_port() -> int:

@@ -2,7 +2,7 @@
 // Hears from the server what went stale and has it refetched; polls when the socket is down. One chip tells the truth.
 import { io } from "socket.io";
 import { calm, duration, now, setNow } from "./age.js";
-import { apply, checkedAt, fragments, refresh } from "./refresh.js";
+import { apply, checkedAt, fragments, refresh, troubled } from "./refresh.js";
 import { signedOut } from "./notice.js";
 
 const REVALIDATE = 60000;
@@ -141,7 +141,8 @@ class Live {
 
   settle() {
     if (this.paused || this.state === "signed-out") return;
-    this.become(this.socket?.connected ? "live" : navigator.onLine ? "polling" : "offline");
+    const heard = this.socket?.connected ? (troubled() ? "lagging" : "live") : "polling";
+    this.become(navigator.onLine ? heard : "offline");
   }
 
   /** @param {State} state */

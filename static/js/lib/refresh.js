@@ -34,6 +34,9 @@ export function fragments() {
   return /** @type {HTMLElement[]} */ ([...document.querySelectorAll("[data-fragment]")]);
 }
 
+/** Whether some fragment could not be refreshed, or was told to wait. */
+export const troubled = () => fragments().some((one) => stateOf(one).failures > 0 || stateOf(one).notBefore > Date.now());
+
 /** Fetch again; one request at a time, one more queued. `asked` = a person wants it now.
  * @param {HTMLElement} element
  * @param {{asked?: boolean}} [options] */
@@ -142,7 +145,9 @@ export function apply(element, html) {
 
 /** @param {Element} element @param {string | Element} html */
 export function morph(element, html) {
-  Idiomorph.morph(element, html, { morphStyle: "outerHTML", ignoreActiveValue: true, restoreFocus: true, callbacks });
+  // For idiomorph the "value" of a focused dialog or heading is all that it holds: only fields are to be spared.
+  const ignoreActiveValue = document.activeElement?.matches("input, textarea, select") ?? false;
+  Idiomorph.morph(element, html, { morphStyle: "outerHTML", ignoreActiveValue, restoreFocus: true, callbacks });
 }
 
 const callbacks = {
