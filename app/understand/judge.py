@@ -58,7 +58,16 @@ class Quantiles:
 
 def measured(columns: Columns) -> Quantiles:
     """Quantiles of merged histograms."""
-    return Quantiles(quantiles(columns.latency), quantiles(columns.server_latency))
+    return Quantiles(_quantiles(columns.latency), _quantiles(columns.server_latency))
+
+
+def _quantiles(latency: Floats) -> Floats:
+    """Quantiles of the rows that hold anything; most fleets have a callee's view of few edges only."""
+    told = latency.any(axis=1)
+    found = np.full((len(latency), 3), np.nan)
+    if told.any():
+        found[told] = quantiles(latency if told.all() else latency[told])
+    return found
 
 
 def silence_is_zero(columns: Columns, marks: Sequence[Mark], testimonies: list[Testimony]) -> None:
@@ -101,12 +110,13 @@ def judge(
     level = np.where(believed, grades.worst, 0)
     level = np.maximum(level, [verdict.severity if verdict else 0 for verdict in pods])
     verdicts = _verdicts(setting, columns, marks, level, pods, without_numbers)
+    at = setting.at
     remembered = max(setting.limits.worse_after, setting.limits.better_after)
     steady = ["0" * remembered, "1" * remembered, "2" * remembered, "", "0" * remembered]
     held = [
         _ORDER[verdict]
         if mark.status == _WORDS[verdict] and mark.recent == steady[verdict]
-        else health.hold(mark, _ORDER[verdict], setting.at, setting.limits)
+        else health.hold(mark, _ORDER[verdict], at, setting.limits)
         for mark, verdict in zip(marks, verdicts.tolist(), strict=True)
     ]
     return [
