@@ -26,7 +26,7 @@ from demo.catalog import Catalog
 from demo.labels import PROCESS, SERVER, Labels, Metric, called, served, written
 from demo.ledger import middles
 from demo.model import Fleet
-from demo.seam import PodView
+from demo.still import StillPods
 
 _LOG = logging.getLogger("quarterdeck.demo.history")
 LENGTH = timedelta(hours=6, minutes=10)
@@ -111,7 +111,7 @@ scrape_configs:
 
 def _columns(catalog: Catalog, seed: int, moment: float) -> tuple[list[_Column], list[str]]:
     """Expected rates of the settled fleet at demand level 1, added up per metric; and the bounds' names."""
-    fleet = Fleet(catalog, _Still(catalog), seed=seed, start=moment)
+    fleet = Fleet(catalog, StillPods(catalog), seed=seed, start=moment)
     plan, pods = fleet.plan, fleet.pods
     level = float(demand.level(seed, np.array([moment]))[0])
     spaces = [plan.catalog.services[service].namespace for service in pods.service.tolist()]
@@ -193,32 +193,6 @@ def _make_blocks(text: Path, data: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise HistoryFailed(f"promtool made no blocks: {done.stderr.strip()[-400:]}")
-
-
-class _Still:
-    """Pods as the catalog wants them: all ready, none ever changing."""
-
-    def __init__(self, catalog: Catalog) -> None:
-        self._pods = {
-            (s.namespace, s.name): [
-                PodView(f"{s.name}-{i}", f"{s.namespace}/{s.name}/{i}", "", "", s.version, 0.0, True)
-                for i in range(s.replicas)
-            ]
-            for s in catalog.services
-        }
-
-    def pods(self, namespace: str, workload: str) -> list[PodView]:
-        """Always the same."""
-        return self._pods.get((namespace, workload), [])
-
-    def lose_node(self, node: str) -> None:
-        """There are no nodes."""
-
-    def restore_node(self, node: str) -> None:
-        """There are no nodes."""
-
-    def deploy(self, namespace: str, workload: str, version: str) -> None:
-        """Nothing is released in the past."""
 
 
 def _plain(history: History) -> dict[str, object]:

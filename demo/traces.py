@@ -14,16 +14,18 @@ from itertools import accumulate
 
 import numpy as np
 
+from app.model.series import Floats
 from demo import otlp_wire
 from demo.catalog import Call, Endpoint, Store, Topic
 from demo.counting import NETWORK_SECONDS, REFUSAL_SECONDS
 from demo.labels import address_of
 from demo.model import BASE_ERRORS, Fleet
+from demo.plan import gathered
 from demo.spans import Bodies, Sampling, Span
 
 RATIO = 0.1
 _MOST_PENDING = 20_000
-_MOST_TRACES = 400  # per flush; a surge at high speed must not starve the model
+MOST_TRACES = 400  # per flush; a surge at high speed must not starve the model
 _EXCEPTIONS = {
     "500": "RuntimeError",
     "timeout": "TimeoutError",
@@ -77,11 +79,12 @@ class _World:
 class Tracer:
     """Makes the traces of one fleet. `flush` is called between steps, in the model's thread."""
 
-    def __init__(self, fleet: Fleet, *, seed: int, ratio: float = RATIO) -> None:
+    def __init__(self, fleet: Fleet, *, seed: int, ratio: float = RATIO, most: int = MOST_TRACES) -> None:
         self.fleet = fleet
         self.plan = fleet.plan
         self.sampling = Sampling(ratio)
         self.dropped = 0
+        self._most = most
         self._rng = random.Random(seed)
         self._draws = np.random.default_rng([seed, 5])
         self._pending: list[tuple[float, int, int, bytes, bytes]] = []
@@ -93,25 +96,28 @@ class Tracer:
         self._target = self.plan.target.tolist()
         self._world = _World(fleet)
 
-    def flush(self, now: float, seconds: float, speed: float = 1.0) -> Bodies:
-        """Traces of the `seconds` of wall time before `now` (s since 1970), with `speed` model seconds each."""
+    def flush(self, now: float, seconds: float, speed: float = 1.0, into: Bodies | None = None) -> Bodies:
+        """Traces of the `seconds` of wall time before `now` (s since 1970), with `speed` model seconds each.
+
+        They are added to `into`, or to new bodies.
+        """
         self._world = _World(self.fleet)
-        bodies = Bodies(self.sampling.tracestate)
+        bodies = into or Bodies(self.sampling.tracestate)
         rates = self.fleet.state.rate[self.plan.entry] - self._called_entries()
         counts = self._draws.poisson(np.maximum(rates, 0.0) * self.sampling.ratio * seconds * speed)
         entries = np.repeat(self.plan.entry, counts).tolist()
-        self.dropped += max(0, len(entries) - _MOST_TRACES)
-        for endpoint in entries[:_MOST_TRACES]:
+        self.dropped += max(0, len(entries) - self._most)
+        for endpoint in entries[: self._most]:
             self._begin(endpoint, bodies, now - self._rng.random() * seconds)
         while self._pending and self._pending[0][0] <= now:
             due, _, consumer, trace, span = heapq.heappop(self._pending)
             self._consume(consumer, due, (trace, span), bodies)
         return bodies
 
-    def _called_entries(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    def _called_entries(self) -> Floats:
         """Rates at which entry endpoints are called by services, which is not outside demand."""
         plan = self.plan
-        inside = np.bincount(plan.target, self.fleet.state.call_rate, len(plan.targets))
+        inside = gathered(plan.target, self.fleet.state.call_rate, len(plan.targets))
         return np.asarray(inside[plan.entry])
 
     def _begin(self, endpoint: int, bodies: Bodies, end: float) -> None:

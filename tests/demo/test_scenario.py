@@ -129,7 +129,7 @@ def test_a_slow_consumer_piles_up_messages_and_more_replicas_work_them_off():
 
 
 def test_a_scheduled_scenario_waits_sixty_seconds():
-    fleet, _, director = _quiet()
+    _, _, director = _quiet()
     with clock.frozen_at(NOON):
         director.schedule("traffic-surge")
         director.tick()
