@@ -125,6 +125,22 @@ def advance(
     return won
 
 
+def claim(session: Session, action_id: str, *, sent_at: datetime, **columns: Any) -> bool:
+    """Take the sending of a confirmed action on, once: False when it was taken before."""
+    values = {name: _stored(name, value) for name, value in columns.items()}
+    waiting = (
+        (actions.c.id == action_id)
+        & (actions.c.state == ActionState.EXECUTING.value)
+        & actions.c.sent_at.is_(None)
+    )
+    won = (
+        run(session, update(actions).where(waiting).values(sent_at=sent_at, changed_at=now(), **values)) == 1
+    )
+    if won:
+        topics.bump(session, "actions", f"action:{action_id}")
+    return won
+
+
 def page(
     session: Session,
     *,
