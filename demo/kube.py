@@ -200,17 +200,19 @@ def serve(
     tokens: dict[str, str],
     *,
     act_in: frozenset[str] | None = None,
+    names: tuple[str, ...] = (),
 ) -> Server:
     """Start the API on a thread. `tokens` maps bearer tokens to users (admin, operator, viewer, nobody).
 
-    `act_in` are the operator's namespaces, by default every one that holds a workload. The answer has `.url`
+    `act_in` are the operator's namespaces, by default every one that holds a workload; `names` are further host
+    names that the certificate is good for. The answer has `.url`
     (https), `.http_url`, `.ca` (PEM) and `.stop()`.
     """
     if act_in is None:
         with cluster.lock:
             act_in = frozenset(key[0] for key in cluster.workload_keys())
     api = Api(cluster, Access(tokens, act_in))
-    server = Server(api.respond, host, port)
+    server = Server(api.respond, host, port, names)
     server.start()
     log.info("Kubernetes API at %s", server.url)
     return server

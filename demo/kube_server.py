@@ -117,9 +117,9 @@ class _Handler(BaseHTTPRequestHandler):
 class Server:
     """A running API."""
 
-    def __init__(self, respond: Responder, host: str, port: int) -> None:
+    def __init__(self, respond: Responder, host: str, port: int, names: tuple[str, ...] = ()) -> None:
         self._listener = _Listener((host, port), _Handler)
-        certificate = Certificate.for_names(host, "localhost", "127.0.0.1", socket.gethostname())
+        certificate = Certificate.for_names(host, "localhost", "127.0.0.1", socket.gethostname(), *names)
         self._listener.respond = respond
         self._listener.context = certificate.context()
         self._listener.stopping = threading.Event()

@@ -28,7 +28,10 @@ def test_load_near_the_target_changes_nothing():
     demo, _ = demo_with(0.70)
     assert replicas(demo) == 3
     status = demo.get("horizontalpodautoscalers", "catalog")["status"]
-    assert status["currentMetrics"][0]["resource"]["current"] == {"averageValue": "175m", "averageUtilization": 70}
+    assert status["currentMetrics"][0]["resource"]["current"] == {
+        "averageValue": "175m",
+        "averageUtilization": 70,
+    }
     assert condition(demo, "AbleToScale") == ("True", "ReadyForNewScale")
     assert condition(demo, "ScalingActive") == ("True", "ValidMetricFound")
 
@@ -86,7 +89,9 @@ def test_target_that_is_not_there_is_said():
     demo = Demo(CATALOG)
     spec = demo.get("horizontalpodautoscalers", "catalog")["spec"]
     orphan = {**spec, "scaleTargetRef": {"kind": "Deployment", "name": "nope", "apiVersion": "apps/v1"}}
-    demo.make("horizontalpodautoscalers", {"metadata": {"name": "orphan", "namespace": "shop"}, "spec": orphan})
+    demo.make(
+        "horizontalpodautoscalers", {"metadata": {"name": "orphan", "namespace": "shop"}, "spec": orphan}
+    )
     demo.go(16)
     able = demo.get("horizontalpodautoscalers", "orphan")["status"]["conditions"][0]
     assert (able["status"], able["reason"]) == ("False", "FailedGetScale")

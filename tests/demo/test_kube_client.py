@@ -59,7 +59,13 @@ def test_typed_lists_of_every_kind_are_read(connect):
     assert len(core.list_namespaced_service("shop").items) == 5
     assert len(client.DiscoveryV1Api(api).list_namespaced_endpoint_slice("shop").items) == 5
     assert len(client.CoordinationV1Api(api).list_namespaced_lease("kube-node-lease").items) == 3
-    assert client.PolicyV1Api(api).list_namespaced_pod_disruption_budget("shop").items[0].status.disruptions_allowed == 1
+    assert (
+        client.PolicyV1Api(api)
+        .list_namespaced_pod_disruption_budget("shop")
+        .items[0]
+        .status.disruptions_allowed
+        == 1
+    )
     assert client.VersionApi(api).get_code().minor == "36"
 
 
@@ -82,7 +88,9 @@ def test_list_in_pages_has_one_position_and_counts_the_rest(connect, demo):
 
 def test_selectors_choose(connect, demo):
     core = client.CoreV1Api(connect())
-    assert len(core.list_namespaced_pod("shop", label_selector="app in (order,search),app!=search").items) == 3
+    assert (
+        len(core.list_namespaced_pod("shop", label_selector="app in (order,search),app!=search").items) == 3
+    )
     node = demo.pods("order")[0]["spec"]["nodeName"]
     chosen = core.list_namespaced_pod("shop", field_selector=f"spec.nodeName={node}").items
     assert chosen
@@ -92,8 +100,14 @@ def test_selectors_choose(connect, demo):
 def test_dry_run_of_a_patch_shows_the_next_generation_and_stores_nothing(connect, demo):
     apps = client.AppsV1Api(connect())
     before = apps.read_namespaced_deployment("order", "shop")
-    body = {"spec": {"template": {"spec": {"containers": [{"name": "order", "image": "registry.example/order:9"}]}}}}
-    shown = apps.patch_namespaced_deployment("order", "shop", body, dry_run="All", field_manager="quarterdeck")
+    body = {
+        "spec": {
+            "template": {"spec": {"containers": [{"name": "order", "image": "registry.example/order:9"}]}}
+        }
+    }
+    shown = apps.patch_namespaced_deployment(
+        "order", "shop", body, dry_run="All", field_manager="quarterdeck"
+    )
     assert shown.spec.template.spec.containers[0].image == "registry.example/order:9"
     assert shown.metadata.generation == before.metadata.generation + 1
     assert shown.metadata.resource_version == before.metadata.resource_version
@@ -116,7 +130,9 @@ def test_scale_with_a_stale_position_is_a_conflict(connect, demo):
     assert json.loads(caught.value.body)["reason"] == "Conflict"
     assert demo.get("deployments", "order")["spec"]["replicas"] == 4
     (entry,) = [
-        one for one in demo.get("deployments", "order")["metadata"]["managedFields"] if one["manager"] == "quarterdeck"
+        one
+        for one in demo.get("deployments", "order")["metadata"]["managedFields"]
+        if one["manager"] == "quarterdeck"
     ]
     assert entry["fieldsV1"] == {"f:spec": {"f:replicas": {}}}
     assert entry["subresource"] == "scale"
@@ -136,7 +152,11 @@ def test_rollback_patch_with_guards_is_applied_once(connect, demo):
         {"op": "test", "path": "/metadata/generation", "value": deployment["generation"]},
         {"op": "replace", "path": "/spec/template", "value": old["spec"]["template"]},
         {"op": "remove", "path": "/spec/template/metadata/labels/pod-template-hash"},
-        {"op": "add", "path": "/metadata/annotations/kubernetes.io~1change-cause", "value": "quarterdeck: back"},
+        {
+            "op": "add",
+            "path": "/metadata/annotations/kubernetes.io~1change-cause",
+            "value": "quarterdeck: back",
+        },
     ]
     apps.patch_namespaced_deployment("order", "shop", patch, field_manager="quarterdeck")
     demo.go(20)
@@ -180,7 +200,9 @@ def test_operator_may_scale_and_viewer_may_not(connect):
     assert not may("viewer").allowed
     assert not may("nobody").allowed
     with pytest.raises(client.ApiException) as caught:
-        client.AppsV1Api(connect("viewer")).patch_namespaced_deployment_scale("order", "shop", {"spec": {"replicas": 1}})
+        client.AppsV1Api(connect("viewer")).patch_namespaced_deployment_scale(
+            "order", "shop", {"spec": {"replicas": 1}}
+        )
     assert caught.value.status == 403
     client.CoreV1Api(connect("viewer")).list_node()
 
@@ -208,8 +230,12 @@ def test_deployment_is_created_and_deleted_with_what_it_owns(connect, demo):
     template = client.V1PodTemplateSpec(
         metadata=client.V1ObjectMeta(labels=labels), spec=client.V1PodSpec(containers=[container])
     )
-    spec = client.V1DeploymentSpec(replicas=2, selector=client.V1LabelSelector(match_labels=labels), template=template)
-    apps.create_namespaced_deployment("shop", client.V1Deployment(metadata=client.V1ObjectMeta(name="new"), spec=spec))
+    spec = client.V1DeploymentSpec(
+        replicas=2, selector=client.V1LabelSelector(match_labels=labels), template=template
+    )
+    apps.create_namespaced_deployment(
+        "shop", client.V1Deployment(metadata=client.V1ObjectMeta(name="new"), spec=spec)
+    )
     demo.go(6)
     assert apps.read_namespaced_deployment("new", "shop").status.ready_replicas == 2
     assert apps.read_namespaced_deployment("new", "shop").spec.progress_deadline_seconds == 600

@@ -89,8 +89,11 @@ def assert_same_headers(headers, recorded):
 
 def assert_same_status(name, body, wanted):
     assert list(body) == list(wanted)
-    assert (body["reason"], body["code"], body["status"]) == (wanted["reason"], wanted["code"], wanted["status"]) \
-        if "reason" in wanted else body["status"] == wanted["status"]
+    assert (
+        (body["reason"], body["code"], body["status"]) == (wanted["reason"], wanted["code"], wanted["status"])
+        if "reason" in wanted
+        else body["status"] == wanted["status"]
+    )
     assert shape(body.get("details")) == shape(wanted.get("details"))
     assert set(body["metadata"]) == set(wanted["metadata"])
     if name not in OWN_WORDS:

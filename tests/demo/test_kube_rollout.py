@@ -47,7 +47,9 @@ def test_fleet_starts_ready_with_its_history():
     }
     assert progressing(demo) == ("True", "NewReplicaSetAvailable")
     assert revisions(demo) == ["1", "2", "3"]
-    assert all(view.ready and view.version == "1.2.0" and view.ip for view in demo.cluster.pods("shop", "order"))
+    assert all(
+        view.ready and view.version == "1.2.0" and view.ip for view in demo.cluster.pods("shop", "order")
+    )
     assert demo.all("events") == []
 
 
@@ -79,7 +81,10 @@ def test_rolling_update_surges_by_one_and_takes_seconds():
     assert counts(demo)["updatedReplicas"] == counts(demo)["replicas"] == 3
     assert progressing(demo) == ("True", "NewReplicaSetAvailable")
     assert {view.version for view in demo.cluster.pods("shop", "order")} == {"1.3.0"}
-    assert demo.get("deployments", "order")["metadata"]["annotations"]["deployment.kubernetes.io/revision"] == "4"
+    assert (
+        demo.get("deployments", "order")["metadata"]["annotations"]["deployment.kubernetes.io/revision"]
+        == "4"
+    )
 
 
 def test_pod_goes_through_the_recorded_states():
@@ -156,7 +161,9 @@ def test_image_that_cannot_be_pulled_says_so():
 
 def test_quota_refuses_pods_and_both_statuses_say_why():
     demo = Demo(ORDER)
-    demo.make("resourcequotas", {"metadata": {"name": "q", "namespace": "shop"}, "spec": {"hard": {"pods": "4"}}})
+    demo.make(
+        "resourcequotas", {"metadata": {"name": "q", "namespace": "shop"}, "spec": {"hard": {"pods": "4"}}}
+    )
     with demo.cluster.lock:
         kind, old = demo.cluster.workload("shop", "order")
         demo.cluster.write(kind, old, {**old, "spec": {**old["spec"], "replicas": 6}}, manager="test")
@@ -164,7 +171,9 @@ def test_quota_refuses_pods_and_both_statuses_say_why():
     failure = condition_of(demo.get("deployments", "order"), "ReplicaFailure")
     assert (failure["status"], failure["reason"]) == ("True", "FailedCreate")
     assert "exceeded quota: q, requested: pods=1, used: pods=4, limited: pods=4" in failure["message"]
-    assert any(event["reason"] == "FailedCreate" and event["type"] == "Warning" for event in demo.all("events"))
+    assert any(
+        event["reason"] == "FailedCreate" and event["type"] == "Warning" for event in demo.all("events")
+    )
     assert demo.get("resourcequotas", "q")["status"]["used"] == {"pods": "4"}
 
 
@@ -185,7 +194,9 @@ def test_old_replica_sets_beyond_the_history_limit_go():
     demo = Demo(ORDER)
     with demo.cluster.lock:
         kind, old = demo.cluster.workload("shop", "order")
-        demo.cluster.write(kind, old, {**old, "spec": {**old["spec"], "revisionHistoryLimit": 1}}, manager="test")
+        demo.cluster.write(
+            kind, old, {**old, "spec": {**old["spec"], "revisionHistoryLimit": 1}}, manager="test"
+        )
     demo.cluster.deploy("shop", "order", "1.3.0")
     demo.go(30)
     assert revisions(demo) == ["3", "4"]
@@ -195,7 +206,11 @@ def test_pod_that_fits_nowhere_stays_pending_with_the_schedulers_words():
     demo = Demo(ORDER, WorkloadSpec("huge", "shop", replicas=1, cpu_request="64"))
     (pod,) = demo.pods("huge")
     (refused,) = pod["status"]["conditions"]
-    assert (refused["type"], refused["status"], refused["reason"]) == ("PodScheduled", "False", "Unschedulable")
+    assert (refused["type"], refused["status"], refused["reason"]) == (
+        "PodScheduled",
+        "False",
+        "Unschedulable",
+    )
     assert "Insufficient cpu" in refused["message"]
 
 
@@ -211,7 +226,9 @@ def test_scheduler_events_have_only_an_event_time():
         else:
             assert event["eventTime"] is None
             assert event["firstTimestamp"]
-    assert {"Scheduled", "Started", "ScalingReplicaSet", "SuccessfulCreate"} <= {e["reason"] for e in demo.all("events")}
+    assert {"Scheduled", "Started", "ScalingReplicaSet", "SuccessfulCreate"} <= {
+        e["reason"] for e in demo.all("events")
+    }
 
 
 @pytest.mark.parametrize("step", [0.05, 0.2, 1.0])
