@@ -7,6 +7,7 @@ as text).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import msgspec
@@ -168,33 +169,43 @@ def status_is_error(status: bytes) -> bool:
         return False
 
 
+class Wanted:
+    """A set of attribute names, in the forms in which undecoded attributes are asked for them."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = frozenset(names)
+        # A KeyValue starts with tag 0x0a, the key's length in one byte, and the key, in every encoder's output.
+        self.prefixes = frozenset(bytes((0x0A, len(name))) + name.encode() for name in names)
+
+
 def resource_attributes(resource: bytes) -> dict[str, str]:
     """All scalar attributes of an undecoded protobuf Resource, as text."""
     try:
-        return proto_attributes(PROTO["Resource"].FromString(resource).attributes, None)
+        pairs = list(PROTO["Resource"].FromString(resource).attributes)
     except DecodeError:
         return {}
+    return proto_attributes(pairs)
 
 
-def proto_attributes(pairs: Any, wanted: frozenset[bytes] | None) -> dict[str, str]:
-    """The wanted (None = all) scalar attributes of undecoded protobuf KeyValues, as text.
+def proto_pick(pairs: Any, wanted: Wanted) -> tuple[bytes, ...]:
+    """Those of a span's undecoded protobuf KeyValues that are wanted, still undecoded: only bytes are compared."""
+    prefixes = wanted.prefixes
+    return tuple(
+        [pair for pair in pairs if len(pair) > 2 and (pair[: pair[1] + 2] in prefixes or pair[0] != 0x0A)]
+    )
 
-    The key is compared in the bytes (its tag 0x0a and one length byte come first in every encoder's output);
-    only a hit is decoded.
-    """
+
+def proto_attributes(pairs: Iterable[bytes]) -> dict[str, str]:
+    """Undecoded protobuf KeyValues as text; lists, maps and what cannot be read are left out."""
     found: dict[str, str] = {}
     for pair in pairs:
-        plain = len(pair) > 2 and pair[0] == 0x0A and pair[1] < 0x80
-        if plain and wanted is not None and pair[2 : 2 + pair[1]] not in wanted:
-            continue
         try:
             parsed = PROTO["KeyValue"].FromString(pair)
         except DecodeError:
             continue
-        if wanted is None or parsed.key in wanted:
-            text = _proto_text(parsed.value)
-            if text:
-                found.setdefault(_decoded(parsed.key), text)
+        text = _proto_text(parsed.value)
+        if text:
+            found.setdefault(_decoded(parsed.key), text)
     return found
 
 
@@ -224,7 +235,7 @@ def proto_links(links: Any) -> list[tuple[bytes, bytes]]:
     return found
 
 
-def json_attributes(raw: msgspec.Raw, wanted: frozenset[str] | None) -> dict[str, str]:
+def json_attributes(raw: msgspec.Raw, wanted: Wanted | None) -> dict[str, str]:
     """The wanted (None = all) scalar attributes of a JSON attribute list, as text; {} if it is not one."""
     try:
         pairs = _json_attributes.decode(raw) or []
@@ -232,7 +243,7 @@ def json_attributes(raw: msgspec.Raw, wanted: frozenset[str] | None) -> dict[str
         return {}
     found: dict[str, str] = {}
     for pair in pairs:
-        if pair.value is not None and (wanted is None or pair.key in wanted):
+        if pair.value is not None and (wanted is None or pair.key in wanted.names):
             text = _json_text(pair.value)
             if text:
                 found.setdefault(pair.key, text)

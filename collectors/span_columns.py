@@ -21,12 +21,14 @@ from app.model.trace import sampling_multiplier
 from collectors.otlp_body import Malformed
 from collectors.otlp_wire import (
     JsonSpan,
+    Wanted,
     json_attributes,
     json_links,
     parse_json,
     parse_protobuf,
     proto_attributes,
     proto_links,
+    proto_pick,
     resource_attributes,
     status_is_error,
 )
@@ -34,6 +36,7 @@ from collectors.otlp_wire import (
 U64 = NDArray[np.uint64]
 I64 = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+Picked = tuple[Any, ...]  # attributes of one span as its rows keep them; hashable
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)  # any odd constant spreads trace ids; this one is 2^64 / golden ratio
 _NONE = bytes(8)
@@ -74,8 +77,12 @@ class Flaws:
 class Rows(Protocol):
     """The parsed spans behind the columns."""
 
-    def attributes(self, row: int, wanted: tuple[frozenset[str], frozenset[bytes]]) -> dict[str, str]:
-        """The wanted attributes of a span."""
+    def pick(self, row: int, wanted: Wanted) -> Picked:
+        """The wanted attributes of a span, undecoded: equal picks hold equal attributes."""
+        ...
+
+    def attributes(self, picked: Picked) -> dict[str, str]:
+        """Picked attributes as text."""
         ...
 
     def links(self, row: int) -> list[tuple[bytes, bytes]]:
@@ -135,9 +142,13 @@ class ProtoRows:
     def __init__(self, spans: list[Any]) -> None:
         self.spans = spans
 
-    def attributes(self, row: int, wanted: tuple[frozenset[str], frozenset[bytes]]) -> dict[str, str]:
-        """The wanted attributes of a span."""
-        return proto_attributes(self.spans[row].attributes, wanted[1])
+    def pick(self, row: int, wanted: Wanted) -> Picked:
+        """The wanted attributes of a span, undecoded."""
+        return proto_pick(self.spans[row].attributes, wanted)
+
+    def attributes(self, picked: Picked) -> dict[str, str]:
+        """Picked attributes as text."""
+        return proto_attributes(picked)
 
     def links(self, row: int) -> list[tuple[bytes, bytes]]:
         """(trace id, span id) of each link."""
@@ -150,18 +161,17 @@ class JsonRows:
     def __init__(self, spans: list[JsonSpan]) -> None:
         self.spans = spans
 
-    def attributes(self, row: int, wanted: tuple[frozenset[str], frozenset[bytes]]) -> dict[str, str]:
-        """The wanted attributes of a span."""
-        return json_attributes(self.spans[row].attributes, wanted[0])
+    def pick(self, row: int, wanted: Wanted) -> Picked:
+        """The wanted attributes of a span; JSON has to be decoded to find them."""
+        return tuple(json_attributes(self.spans[row].attributes, wanted).items())
+
+    def attributes(self, picked: Picked) -> dict[str, str]:
+        """Picked attributes as text."""
+        return dict(picked)
 
     def links(self, row: int) -> list[tuple[bytes, bytes]]:
         """(trace id, span id) of each link."""
         return json_links(self.spans[row].links)
-
-
-def wanted_keys(*keys: str) -> tuple[frozenset[str], frozenset[bytes]]:
-    """A set of attribute names in both forms that rows are asked with."""
-    return frozenset(keys), frozenset(key.encode() for key in keys)
 
 
 def mix(trace_id: bytes, span_id: bytes) -> int:
@@ -317,12 +327,12 @@ def _weights(raw: _Raw, origin: NDArray[np.int32], body: bytes, attribute: str |
 
 
 def _by_span_attribute(raw: _Raw, weights: Floats, attribute: str) -> None:
-    wanted = wanted_keys(attribute)
+    wanted = Wanted(attribute)
     first = 0
     for found, count in zip(raw.origins, raw.counts, strict=True):
         if found.number(attribute) is None:  # else the resource has spoken for all its spans
             for row in range(first, first + count):
-                told = ratio(raw.rows.attributes(row, wanted).get(attribute, ""))
+                told = ratio(raw.rows.attributes(raw.rows.pick(row, wanted)).get(attribute, ""))
                 weights[row] = 1 / (told or 1.0)
         first += count
 

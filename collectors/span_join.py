@@ -11,23 +11,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.model.series import Floats, bucket_of
 from app.model.trace import SpanKind
-from collectors.span_columns import I64, U64, Batch, Bools, mix
+from collectors.otlp_wire import Wanted
+from collectors.span_columns import I64, U64, Batch, Bools, Picked, Rows, mix
 from collectors.span_ledger import STEP_NS, Ledger
 from collectors.span_parties import EdgeRows, Parties
 from collectors.span_peers import (
+    MOST_MESSAGES,
     PEER_KEYS,
     PROTOCOL_KEYS,
     STATUS_KEYS,
+    URL_KEYS,
     Peer,
     Role,
-    messages_of,
     outcome_of,
     peer_of,
     protocol_of,
@@ -52,6 +53,9 @@ HALF = np.dtype(
 Halves = NDArray[np.void]
 
 _MAX_CONTEXTS = 50_000
+_MAX_PEERS = 20_000
+ANY = -1  # a peer that is the same for every caller
+_MAX_PROTOCOLS = 1000
 
 
 @dataclass(slots=True)
@@ -73,13 +77,19 @@ class Flush:
     version_row: I64
     arrived: I64
 
-    def read(self, span: int, wanted: tuple[frozenset[str], frozenset[bytes]]) -> dict[str, str]:
-        """The wanted attributes of one span."""
-        return self.batches[int(self.batch[span])].rows.attributes(int(self.row[span]), wanted)
+    def rows(self, span: int) -> Rows:
+        """Where the details of a span are found, under the number in `row`."""
+        return self.batches[int(self.batch[span])].rows
 
-    def links(self, span: int) -> list[tuple[bytes, bytes]]:
-        """(trace id, span id) of its links."""
-        return self.batches[int(self.batch[span])].rows.links(int(self.row[span]))
+    def read(self, span: int, wanted: Wanted) -> dict[str, str]:
+        """The wanted attributes of one span."""
+        rows = self.rows(span)
+        return rows.attributes(rows.pick(int(self.row[span]), wanted))
+
+    def links(self, span: int) -> list[int]:
+        """Keys of the spans it links to."""
+        found = self.rows(span).links(int(self.row[span]))
+        return [mix(*link) for link in found if len(link[0]) == 16 and len(link[1]) == 8]
 
 
 def gather(batches: Sequence[Batch], parties: Parties) -> Flush:
@@ -104,8 +114,13 @@ def gather(batches: Sequence[Batch], parties: Parties) -> Flush:
         arrived=np.repeat(np.array([b.arrived for b in batches], np.int64), lengths),
     )
     error = np.concatenate([b.error for b in batches]) & (flush.kind > SpanKind.INTERNAL)
+    known: dict[Picked, int] = {}
     for span in np.flatnonzero(error).tolist():
-        flush.outcome[span] = outcome_of(flush.read(span, STATUS_KEYS))
+        rows = flush.rows(span)
+        picked = rows.pick(int(flush.row[span]), STATUS_KEYS)
+        if picked not in known:
+            known[picked] = outcome_of(rows.attributes(picked))
+        flush.outcome[span] = known[picked]
     return flush
 
 
@@ -166,8 +181,10 @@ class Joiner:
         self.callers: Halves = np.zeros(0, HALF)
         self.callees: Halves = np.zeros(0, HALF)
         self.protocols: list[str] = [""]
+        self._protocols: dict[str, int] = {"": 0}
         self.tally: Counter[str] = Counter()
         self._contexts: dict[int, int] = {}
+        self._peers: dict[tuple[Picked, int, int], tuple[Peer, int]] = {}
         self._wait_ns = int(wait_seconds * 1e9)
         self._max_waiting = max_waiting
         self._oldest_step = 0
@@ -228,27 +245,23 @@ class Joiner:
         """Book PRODUCER or CONSUMER spans; those that turn out to be plain calls are given back."""
         plain, handled = [], []
         for span in spans.tolist():
-            attributes = flush.read(span, PEER_KEYS)
-            peer = self._peer(flush, span, attributes)
-            if peer.role is Role.SERVE and self._context(flush, span, self._links(flush, span)) >= 0:
+            peer, queue = self._peer(flush, span)
+            if peer.role is Role.SERVE and self._context(flush, span) >= 0:
                 peer = Peer(None, "messaging", Role.PROCESS)
             if peer.role in (Role.CALL, Role.SERVE):
                 plain.append(span)
             else:
-                self._queue_span(flush, span, peer, attributes)
+                self._queue_span(flush, span, peer, queue)
             if flush.kind[span] == SpanKind.CONSUMER and peer.role is not Role.RECEIVE:
                 handled.append(span)
         self._add_nodes(flush, np.array(handled, np.int64))
         return np.array(plain, np.int64)
 
-    def _queue_span(self, flush: Flush, span: int, peer: Peer, attributes: dict[str, str]) -> None:
+    def _queue_span(self, flush: Flush, span: int, peer: Peer, queue: int) -> None:
         if peer.role is Role.IGNORED:
             return
-        links = self._links(flush, span)
-        if peer.identity is not None:
-            queue = self.parties.peer(peer.identity, int(flush.party[span]))
-        else:
-            queue = self._context(flush, span, links)
+        if peer.identity is None:
+            queue = self._context(flush, span)
         if queue < 0:
             self.tally["unattributed"] += 1
             return
@@ -256,8 +269,9 @@ class Joiner:
             self._remember(int(flush.key[span]), queue)
         if peer.role is not Role.CREATE:
             # A PRODUCER span that sends is its message's own creation context: its links mean something else.
-            many = 0 if flush.kind[span] == SpanKind.PRODUCER else len(links)
-            self._book_queue(flush, span, queue, peer.role, messages_of(attributes, many))
+            links = 0 if flush.kind[span] == SpanKind.PRODUCER else len(flush.links(span))
+            messages = max(peer.messages or min(links, MOST_MESSAGES), 1)
+            self._book_queue(flush, span, queue, peer.role, messages)
 
     def _book_queue(self, flush: Flush, span: int, queue: int, role: Role, messages: int) -> None:
         party = int(flush.party[span])
@@ -273,12 +287,9 @@ class Joiner:
             server=flush.bucket[one] if role is not Role.SEND else None,
         )
 
-    def _links(self, flush: Flush, span: int) -> list[int]:
-        return [mix(*link) for link in flush.links(span) if len(link[0]) == 16 and len(link[1]) == 8]
-
-    def _context(self, flush: Flush, span: int, links: list[int]) -> int:
+    def _context(self, flush: Flush, span: int) -> int:
         """The queue a message came through, by its creation context: a linked span or the parent; -1 = not known."""
-        contexts = [*links, int(flush.parent[span])]
+        contexts = [*flush.links(span), int(flush.parent[span])]
         return next((self._contexts[key] for key in contexts if key in self._contexts), -1)
 
     def _remember(self, key: int, queue: int) -> None:
@@ -313,12 +324,12 @@ class Joiner:
         self.tally["doubles"] += len(came) - len(callers)
         left, right = match(callers["key"], callees["key"])
         self._book_pairs(flush, callers[left], callees[right])
-        alone = np.delete(callers, left)
-        self.callers = np.concatenate(
-            [alone[alone["span"] < 0], self._name_peers(flush, alone[alone["span"] >= 0])]
-        )
-        self.callees = np.delete(callees, right)
-        self.callees["span"] = -1
+        alone, unclaimed = np.ones(len(callers), bool), np.ones(len(callees), bool)
+        alone[left], unclaimed[right] = False, False
+        new = callers["span"] >= 0
+        asked = self._name_peers(flush, callers[alone & new])
+        self.callers = np.concatenate([callers[alone & ~new], asked])
+        self.callees = callees[unclaimed]
 
     def _halves(self, flush: Flush, spans: I64, key: U64) -> Halves:
         made = np.zeros(len(spans), HALF)
@@ -347,61 +358,81 @@ class Joiner:
         )
 
     def _look(self, flush: Flush, rows: I64, callers: Halves, callees: Halves) -> None:
-        """Learn from one call of each edge and step what it speaks and under which name the callee is called."""
+        """Learn from one call of each edge a minute what it speaks and under which name the callee is called."""
         waited = callers["peer"] >= 0
         for code in np.unique((callers["peer"][waited] << 32) | callees["party"][waited]).tolist():
             self.parties.answered(code >> 32, code & 0xFFFFFFFF)
         for row, call in self._unlooked(rows, callers["end"], np.arange(len(rows))):
-            span, caller = int(callers["span"][call]), int(callers["party"][call])
+            span = int(callers["span"][call])
             if span < 0:
                 told = self.protocols[callers["protocol"][call]]
             else:
-                peer_told = self._peer(flush, span, flush.read(span, PEER_KEYS))
-                told = peer_told.protocol
-                if peer_told.identity is not None:
-                    number = self.parties.peer(peer_told.identity, caller)
+                peer, number = self._peer(flush, span)
+                told = peer.protocol
+                if number >= 0:
                     self.parties.answered(number, int(callees["party"][call]))
             self.edges.protocol[row] = told or self.edges.protocol[row]
 
     def _unlooked(self, rows: I64, end: I64, what: I64) -> list[tuple[int, int]]:
-        """(row, one of `what`) for each row that was not looked at in its present step."""
-        distinct, first = np.unique(rows, return_index=True)
+        """(row, one of `what`) for each row that was not looked at for a minute of its own time."""
         found = []
-        for row, at in zip(distinct.tolist(), first.tolist(), strict=True):
-            step = int(end[at]) // STEP_NS
-            if self.edges.looked[row] < step:
-                self.edges.looked[row] = step
+        for row, at in self._one_of_each(rows):
+            if self.edges.due(row, int(end[at]) // STEP_NS):
                 found.append((row, int(what[at])))
         return found
 
-    def _peer(self, flush: Flush, span: int, attributes: dict[str, str]) -> Peer:
-        scope = self.parties.scope(int(flush.party[span]))
-        return _peer(tuple(attributes.items()), int(flush.kind[span]), scope)
+    def _peer(self, flush: Flush, span: int) -> tuple[Peer, int]:
+        """The peer that a span names, and its party (-1 = none named); equal attributes are read once."""
+        rows, row = flush.rows(span), int(flush.row[span])
+        kind, caller = int(flush.kind[span]), int(flush.party[span])
+        picked = rows.pick(row, PEER_KEYS)
+        known = self._peers.get((picked, kind, ANY)) or self._peers.get((picked, kind, caller))
+        if known is not None:
+            return known
+        attributes, scope = rows.attributes(picked), self.parties.scope(caller)
+        peer = peer_of(attributes, kind=SpanKind(kind), caller=scope)
+        placed = peer.placed
+        if not placed:
+            attributes |= rows.attributes(rows.pick(row, URL_KEYS))
+            peer = peer_of(attributes, kind=SpanKind(kind), caller=scope)
+        found = peer, self.parties.peer(peer.identity, caller) if peer.identity is not None else -1
+        if placed:
+            scoped = peer.identity is None or peer.identity.scope != ""
+            self._keep_peer((picked, kind, caller if scoped else ANY), found)
+        return found
+
+    def _keep_peer(self, key: tuple[Picked, int, int], found: tuple[Peer, int]) -> None:
+        if len(self._peers) >= _MAX_PEERS:
+            self._peers.clear()
+        self._peers[key] = found
 
     def _name_peers(self, flush: Flush, alone: Halves) -> Halves:
-        """Read the attributes of callers that no server span answered; stores and queues are booked at once."""
-        keep = np.ones(len(alone), bool)
-        for at, span in enumerate(alone["span"].tolist()):
-            attributes = flush.read(span, PEER_KEYS)
-            peer = self._peer(flush, span, attributes)
-            if peer.role not in (Role.CALL, Role.SERVE):
-                self._queue_span(flush, span, peer, attributes)
-                keep[at] = False
-                continue
-            alone["protocol"][at] = self._protocol(peer.protocol)
-            if peer.identity is not None:
-                alone["peer"][at] = self.parties.peer(peer.identity, int(alone["party"][at]))
-                keep[at] = not peer.certain
-        self._book_alone(alone[~keep & (alone["peer"] >= 0)])
-        alone["span"] = -1
-        return alone[keep]
+        """Ask callers that no server span answered whom they called; stores and queues are booked at once."""
+        keep: list[bool] = []
+        numbers: list[int] = []
+        protocols: list[int] = []
+        for span in alone["span"].tolist():
+            peer, number = self._peer(flush, span)
+            calls = peer.role in (Role.CALL, Role.SERVE)
+            if not calls:
+                self._queue_span(flush, span, peer, number)
+            keep.append(calls and not peer.certain)
+            numbers.append(number if calls else -1)
+            protocols.append(self._protocol(peer.protocol))
+        alone["peer"], alone["protocol"], alone["span"] = numbers, protocols, -1
+        waits = np.array(keep, bool)
+        self._book_alone(alone[~waits & (alone["peer"] >= 0)])
+        waiting: Halves = alone[waits]
+        return waiting
 
     def _protocol(self, text: str) -> int:
-        if text not in self.protocols:
-            if len(self.protocols) >= 1000:
+        number = self._protocols.get(text)
+        if number is None:
+            if len(self.protocols) >= _MAX_PROTOCOLS:
                 return 0
+            number = self._protocols[text] = len(self.protocols)
             self.protocols.append(text)
-        return self.protocols.index(text)
+        return number
 
     def _book_alone(self, halves: Halves) -> None:
         """Calls drawn to the peer that the caller named; nobody answered in spans."""
@@ -419,9 +450,16 @@ class Joiner:
         """Edge rows of halves towards the peer they name."""
         role = np.where(halves["queued"], np.int64(Role.SERVE), np.int64(Role.CALL))
         rows = self.edges.rows(halves["party"], halves["peer"], role)
-        for row, at in zip(*np.unique(rows, return_index=True), strict=True):
+        for row, at in self._one_of_each(rows):
             self.edges.protocol[row] = self.edges.protocol[row] or self.protocols[halves["protocol"][at]]
         return rows
+
+    def _one_of_each(self, rows: I64) -> list[tuple[int, int]]:
+        """(row, index of one of its occurrences), without sorting."""
+        at = np.full(len(self.edges), -1)
+        at[rows] = np.arange(len(rows))
+        distinct = np.flatnonzero(at >= 0)
+        return list(zip(distinct.tolist(), at[distinct].tolist(), strict=True))
 
     def _expire(self, now_ns: int) -> None:
         """Settle halves that waited long enough, and the oldest ones when there are too many."""
@@ -440,11 +478,6 @@ class Joiner:
         self.tally["unanswered"] += int(len(done) - named.sum())
         self.tally["orphans"] += int(callees.sum())
         self.callers, self.callees = self.callers[~callers], self.callees[~callees]
-
-
-@lru_cache(maxsize=4096)
-def _peer(attributes: tuple[tuple[str, str], ...], kind: int, caller: str) -> Peer:
-    return peer_of(dict(attributes), kind=SpanKind(kind), caller=caller)
 
 
 def _either(caller: NDArray[np.int8], callee: NDArray[np.int8]) -> NDArray[np.int8]:

@@ -20,6 +20,9 @@ CLIENT = 5
 SERVER = CLIENT + BUCKETS
 WIDTH = SERVER + BUCKETS
 
+# Adding up later is cheaper than keeping sums: only a step with more cells than this is summed while it grows.
+_MOST_CELLS = 500_000
+
 Cells = tuple[I64, Floats]
 
 
@@ -87,18 +90,22 @@ class Ledger:
 
     def _put(self, step: int, made: Cells) -> None:
         chunks = self._steps.setdefault(step, [])
-        chunks.append(_merge([made]))
-        if len(chunks) > 16:
+        chunks.append(made)
+        if sum(len(keys) for keys, _ in chunks) > _MOST_CELLS:
             self._steps[step] = [_merge(chunks)]
 
     def total(self, first: int, rows: int, extra: Cells | None = None) -> Floats:
         """Counts of all steps from `first` on (plus `extra` cells), shape (rows, WIDTH)."""
         chunks = [chunk for step, held in self._steps.items() if step >= first for chunk in held]
-        chunks += [_merge([extra])] if extra is not None else []
-        found = np.zeros(rows * WIDTH)
-        for keys, amounts in chunks:
-            found[keys] += amounts  # keys are distinct within a chunk
-        return found.reshape(rows, WIDTH)
+        chunks += [extra] if extra is not None else []
+        if not chunks:
+            return np.zeros((rows, WIDTH))
+        keys, amounts = _beside(chunks)
+        return (
+            np.bincount(keys, amounts, minlength=rows * WIDTH)
+            .astype(np.float64, copy=False)
+            .reshape(rows, WIDTH)
+        )
 
     def forget(self, before: int) -> None:
         """Drop steps older than `before`."""
@@ -106,15 +113,12 @@ class Ledger:
             del self._steps[step]
 
 
+def _beside(chunks: list[Cells]) -> Cells:
+    return np.concatenate([keys for keys, _ in chunks]), np.concatenate([amounts for _, amounts in chunks])
+
+
 def _merge(chunks: list[Cells]) -> Cells:
     """Equal keys added up."""
-    keys = np.concatenate([keys for keys, _ in chunks])
-    amounts = np.concatenate([amounts for _, amounts in chunks])
-    if len(keys) == 0:
-        return keys, amounts
-    if int(keys.max()) < 16 * len(keys):
-        dense = np.bincount(keys, amounts).astype(np.float64)
-        filled: I64 = np.flatnonzero(dense)
-        return filled, dense[filled]
+    keys, amounts = _beside(chunks)
     distinct, which = np.unique(keys, return_inverse=True)
     return distinct, np.bincount(which, amounts).astype(np.float64)

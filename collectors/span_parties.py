@@ -16,6 +16,7 @@ from collectors.span_peers import Role
 
 MAX_PARTIES = 20_000
 MAX_EDGES = 20_000
+_LOOK_STEPS = 6  # a row is looked at closely once a minute
 _MAX_EXTERNALS = 100  # distinct untraced hosts of one caller; what is above becomes one node
 
 USER = Identity(name="user", kind=NodeKind.CLIENT)
@@ -27,6 +28,7 @@ class Parties:
     def __init__(self) -> None:
         self.identities: list[Identity] = []
         self._numbers: dict[Identity, int] = {}
+        self._pods: dict[Identity, int] = {}
         self._versions: dict[tuple[int, str], int] = {}
         self.version_rows: list[tuple[int, str]] = []
         self._services: dict[str, list[int]] = defaultdict(list)
@@ -41,13 +43,17 @@ class Parties:
 
     def service(self, identity: Identity) -> int:
         """The number of a service; pods are kept as a witness to the workload, not as parties of their own."""
-        key = replace(identity, pod="", pod_uid="")
-        number = self._numbers.get(key)
+        number = self._pods.get(identity)
         if number is None:
-            number = self._number(key, identity)
-            self._services[identity.name].append(number)
-        elif identity.pod:
+            key = replace(identity, pod="", pod_uid="")
+            number = self._numbers.get(key)
+            if number is None:
+                number = self._number(key, identity)
+                self._services[identity.name].append(number)
             self.identities[number] = identity  # the newest pod is the likeliest to exist
+            if len(self._pods) >= MAX_PARTIES:
+                self._pods.clear()
+            self._pods[identity] = number
         return number
 
     def version_row(self, party: int, version: str) -> int:
@@ -138,7 +144,7 @@ class EdgeRows:
         self.target: list[int] = []
         self.role: list[int] = []
         self.protocol: list[str] = []
-        self.looked: list[int] = []  # step in which a call of the row was last looked at closely
+        self._looked: list[int] = []  # step in which a call of the row was last looked at closely
 
     def __len__(self) -> int:
         return len(self.source)
@@ -148,23 +154,31 @@ class EdgeRows:
         """Whether so many edges came that the register should be replaced."""
         return len(self.source) >= MAX_EDGES
 
-    def row(self, source: int, target: int, role: Role, protocol: str = "") -> int:
-        """The row of one edge."""
-        code = (source << 34) | (target << 4) | role
+    def row(self, source: int, target: int, role: Role, protocol: str) -> int:
+        """The row of one edge of known protocol."""
+        row = self._row((source << 34) | (target << 4) | role)
+        self.protocol[row] = self.protocol[row] or protocol
+        return row
+
+    def _row(self, code: int) -> int:
         row = self._rows.get(code)
         if row is None:
             row = self._rows[code] = len(self.source)
-            self.source.append(source)
-            self.target.append(target)
-            self.role.append(role)
-            self.protocol.append(protocol)
-            self.looked.append(-1)
-        elif protocol and not self.protocol[row]:
-            self.protocol[row] = protocol
+            self.source.append(code >> 34)
+            self.target.append((code >> 4) & 0x3FFFFFFF)
+            self.role.append(code & 15)
+            self.protocol.append("")
+            self._looked.append(-_LOOK_STEPS)
         return row
+
+    def due(self, row: int, step: int) -> bool:
+        """Whether a call of the row should be looked at closely; then it counts as looked at in `step`."""
+        if self._looked[row] + _LOOK_STEPS > step:
+            return False
+        self._looked[row] = step
+        return True
 
     def rows(self, source: I64, target: I64, role: I64) -> I64:
         """Rows of many edges; Python is entered once per distinct edge."""
         codes, which = np.unique((source << 34) | (target << 4) | role, return_inverse=True)
-        found = [self.row(code >> 34, (code >> 4) & 0x3FFFFFFF, Role(code & 15)) for code in codes.tolist()]
-        return np.array(found, np.int64)[which]
+        return np.array([self._row(code) for code in codes.tolist()], np.int64)[which]

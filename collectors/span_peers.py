@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 from app.model.fleet import Identity, NodeKind
 from app.model.trace import Outcome, SpanKind, outcome_of_error
 from app.understand.names import engine_kind, engine_name, is_loopback, join_address, split_address
-from collectors.span_columns import wanted_keys
+from collectors.otlp_wire import Wanted
 
 _CUT = 512
-_MOST_MESSAGES = 10_000
+MOST_MESSAGES = 10_000
 
 _REMOTE = ("service.peer.name", "peer.service")
 _HOSTS = (
@@ -43,14 +43,14 @@ _GRPC_STATUS = ("rpc.response.status_code", "rpc.grpc.status_code")
 _MESSAGES = "messaging.batch.message_count"
 _UNNAMED = ("messaging.destination.temporary", "messaging.destination.anonymous")
 
-STATUS_KEYS = wanted_keys(*_HTTP_STATUS, *_GRPC_STATUS)
-PROTOCOL_KEYS = wanted_keys(*_RPC_SYSTEMS, *_HTTP_METHODS, *_URLS)
-PEER_KEYS = wanted_keys(
+STATUS_KEYS = Wanted(*_HTTP_STATUS, *_GRPC_STATUS)
+PROTOCOL_KEYS = Wanted(*_RPC_SYSTEMS, *_HTTP_METHODS, *_URLS)
+# Asked only when nothing else names a host: a URL differs from span to span, which defeats every cache.
+URL_KEYS = Wanted(*_URLS, "http.host")
+PEER_KEYS = Wanted(
     *_REMOTE,
     "service.peer.namespace",
     *(key for pair in _HOSTS for key in pair),
-    *_URLS,
-    "http.host",
     *_ENGINES,
     *_DB_NAMES,
     "messaging.system",
@@ -79,11 +79,20 @@ class Role(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The other end: its identity (None = the span does not say), the protocol ("" = not told) and the role."""
+    """The other end: its identity (None = the span does not say), the protocol ("" = not told) and the role.
+
+    messages: how many a messaging span says it stands for, 0 = it does not say.
+    """
 
     identity: Identity | None
     protocol: str
     role: Role
+    messages: int = 0
+
+    @property
+    def placed(self) -> bool:
+        """Whether the attributes told where the peer is, so that its URL need not be asked."""
+        return self.protocol == "messaging" or (self.identity is not None and self.identity.address != "")
 
     @property
     def certain(self) -> bool:
@@ -115,13 +124,6 @@ def outcome_of(attributes: dict[str, str]) -> Outcome:
     return outcome_of_error(
         http_status=_first(attributes, _HTTP_STATUS), grpc_status=_first(attributes, _GRPC_STATUS)
     )
-
-
-def messages_of(attributes: dict[str, str], links: int) -> int:
-    """How many messages a messaging span stands for: its batch count, else one per link, at least one."""
-    told = attributes.get(_MESSAGES, "")
-    count = int(told) if told.isascii() and told.isdecimal() and len(told) <= 5 else links
-    return min(max(count, 1), _MOST_MESSAGES)
 
 
 def _first(attributes: dict[str, str], keys: tuple[str, ...]) -> str:
@@ -170,7 +172,9 @@ def _queue(attributes: dict[str, str], kind: SpanKind, caller: str) -> Peer:
         scope="" if destination else _scope(address, caller),
     )
     known = bool(destination) or kind is not SpanKind.CONSUMER
-    return Peer(identity if known else None, "messaging", _role(attributes, kind))
+    told = attributes.get(_MESSAGES, "")
+    messages = min(int(told), MOST_MESSAGES) if told.isascii() and told.isdecimal() and len(told) <= 5 else 0
+    return Peer(identity if known else None, "messaging", _role(attributes, kind), messages)
 
 
 def _role(attributes: dict[str, str], kind: SpanKind) -> Role:

@@ -20,7 +20,6 @@ from collectors.span_ledger import (
     SEEN,
     SERVER,
     STEP_NS,
-    WIDTH,
     Cells,
     cells,
 )
@@ -58,7 +57,7 @@ def _nodes(joiner: Joiner, first_step: int) -> NodeTraffic:
         requests=found[:, REQUESTS].copy(),
         failed=found[:, FAILED].copy(),
         raw=found[:, RAW].copy(),
-        latency=found[:, SERVER:].copy(),
+        latency=found[:, SERVER:],
         versions=tuple(rows[row][1] for row in seen.tolist()),
     )
 
@@ -79,9 +78,12 @@ def _edges(joiner: Joiner, first_step: int) -> EdgeTraffic:
     speaks = np.searchsorted(np.array(protocols or [""]), np.array(names or [""]))[: len(live)]
     queued = (role != Role.CALL).astype(np.int64)
     keys = (source << 40) | (target << 16) | (speaks << 1) | queued
-    distinct, first, which = np.unique(keys, return_index=True, return_inverse=True)
-    merged: Floats = np.zeros((len(distinct), WIDTH))
-    np.add.at(merged, which, total[live])
+    order = np.argsort(keys, kind="stable")
+    starts = np.flatnonzero(np.concatenate([[True], keys[order][1:] != keys[order][:-1]])[: len(order)])
+    first = order[starts]
+    merged: Floats = total[live[order]]
+    if len(first) < len(order):
+        merged = np.add.reduceat(merged, starts)
     return EdgeTraffic(
         source=source[first].astype(np.int32),
         target=target[first].astype(np.int32),
@@ -89,8 +91,8 @@ def _edges(joiner: Joiner, first_step: int) -> EdgeTraffic:
         failed=merged[:, FAILED].copy(),
         caller_errors=merged[:, CALLER_ERRORS].copy(),
         raw=merged[:, RAW].copy(),
-        client_latency=merged[:, CLIENT:SERVER].copy(),
-        server_latency=merged[:, SERVER:].copy(),
+        client_latency=merged[:, CLIENT:SERVER],
+        server_latency=merged[:, SERVER:],
         protocol=tuple(names[at] for at in first.tolist()),
         kind=tuple(EdgeKind.ASYNC if queued[at] else EdgeKind.SYNC for at in first.tolist()),
     )
