@@ -229,7 +229,8 @@ class PrometheusCollector:
         if not found:
             return {}
         metrics = "|".join(one.family.main for one in found)
-        per_job = f'topk by (__name__, job) (1, {{__name__=~"{metrics}"}})'
+        # a scraped series has an instance; without one it was computed or imported, at a pace of its own
+        per_job = f'topk by (__name__, job) (1, {{__name__=~"{metrics}",instance!=""}})'
         labels = ("__name__", "job", "instance", "pod", "namespace", "service")
         try:
             series = table(self.api.query(per_job, at=at), labels).labels
