@@ -30,13 +30,14 @@ class _Usual:
     """The last hour of a cluster as this process has read it; reread from the frames after a restart.
 
     `gaps` are the minutes that no frame covered when they were read: once one is back-filled, all is reread.
-    `placed` are the drawn nodes that have places.
+    `placed` are the drawn nodes that have places, `since` is the moment of the first tick.
     """
 
     past: Past = field(default_factory=Past)
     baselines: dict[str, Baseline] = field(default_factory=dict)
     gaps: set[datetime] = field(default_factory=set)
     placed: frozenset[str] = frozenset()
+    since: datetime | None = None
 
 
 @lru_cache(maxsize=_CLUSTERS)
@@ -53,8 +54,10 @@ def tick(store: Store, cluster: str, now: datetime, rules: Sequence[Rule] = ()) 
     found, states, memory, newest = _read(store, cluster)
     if not found:
         return
-    baselines = _baselines(store, cluster, now)
-    built = build(cluster, found, states, _resolver(cluster, rules, found), memory, baselines, now)
+    _catch_up(store, cluster, now)
+    resolver, usual = _resolver(cluster, rules, found), _usual(store, cluster)
+    usual.since = usual.since or now
+    built = build(cluster, found, states, resolver, memory, usual.baselines, now, watching_since=usual.since)
     with store.begin() as session:
         live.put(session, built.topology, built.memory)
     _write_minute(store, built, now, newest)
@@ -87,14 +90,12 @@ def _resolver(cluster: str, rules: Sequence[Rule], found: Sequence[Snapshot]) ->
     return Resolver(cluster, rules, inventory)
 
 
-def _baselines(store: Store, cluster: str, now: datetime) -> dict[str, Baseline]:
-    """The usual of every node and edge, brought up to the last full minute whenever there is a new one."""
+def _catch_up(store: Store, cluster: str, now: datetime) -> None:
+    """Bring the usual of every node and edge up to the last full minute, whenever there is a new one."""
     usual = _usual(store, cluster)
-    newest = (
-        now.replace(second=0, microsecond=0) - _MINUTE
-    )  # the minute that is written last, perhaps by this tick
+    newest = now.replace(second=0, microsecond=0) - _MINUTE  # written last, perhaps only by this tick
     if not usual.past.missing(newest):
-        return usual.baselines
+        return
     horizon = Window(newest - HORIZON * _MINUTE, newest)
     with store.reading() as session:
         gaps = {start for gap in frames.missing(session, cluster, horizon) for start in _minutes(gap)}
@@ -105,7 +106,6 @@ def _baselines(store: Store, cluster: str, now: datetime) -> dict[str, Baseline]
             usual.past.add(start, frame if frame is not None and frame.start == start else None)
     usual.gaps = gaps
     usual.baselines = usual.past.baselines()
-    return usual.baselines
 
 
 def _minutes(window: Window) -> list[datetime]:

@@ -45,6 +45,7 @@ class Resolver:
         self._parties: dict[Identity, Party] = {}
         self._by_name: dict[str, set[str]] = defaultdict(set)
         self._claimed: dict[str, Party] = {}
+        self._stores: dict[str, dict[str, Party]] = defaultdict(dict)
 
     def learn(self, identities: Iterable[Identity]) -> None:
         """Resolve all parties of a tick: stores first (they claim their workloads), then full names, then bare ones."""
@@ -123,6 +124,9 @@ class Resolver:
             if len(known) == 1:
                 namespace = next(iter(known))
                 return self._own(namespace, name, "service name alone, unique")
+        stores = self._stores.get(name, {})
+        if len(stores) == 1:
+            return next(iter(stores.values()))
         return self._own(namespace, name, "service name, no workload found")
 
     def _own(self, namespace: str, name: str, matched_by: str, **extra: str | None) -> Party:
@@ -210,32 +214,38 @@ class Resolver:
             label = f"{shown}~{identity.scope}"
             return self._inferred(kind, label, identity, "loopback of its caller", engine, shown=shown)
         host, workload = self._canonical(host)
+        if not identity.engine and len(self._stores[host]) == 1:
+            return next(iter(self._stores[host].values()))
         address = names.join_address(host, port or names.default_port(engine))
         party = self._inferred(kind, f"{engine}@{address}", identity, matched_by or "address", engine)
-        if workload is None:
-            return party
+        if workload is not None:
+            party = self._claim(workload, party)
+        return self._stores[host].setdefault(party.id, party)
+
+    def _claim(self, workload: Workload, store: Party) -> Party:
+        """A store that runs in the cluster is one node with its workload; the first engine seen there has it."""
         claimed = self._claimed.get(workload.uid)
         if claimed is not None:
-            return claimed if claimed.engine == engine else party
-        party = replace(
-            party,
+            return claimed if claimed.engine == store.engine else store
+        found = replace(
+            store,
             namespace=workload.namespace,
             workload=(workload.kind, workload.name),
             owner=owner_label(workload),
             matched_by="address of a workload",
         )
-        self._claimed[workload.uid] = party
-        return party
+        return self._claimed.setdefault(workload.uid, found)
 
     def _canonical(self, host: str) -> tuple[str, Workload | None]:
         """The shortest name of a host that is still unambiguous in the cluster, and the workload there."""
-        service = self._kube_service(host)
         found = self._at(host)
-        if service is None:
-            return host, found[0] if found else None
-        homes = self.workloads.namespaces_of.get(service.name, set())
-        short = service.name if len(homes) == 1 else f"{service.name}.{service.namespace}"
-        return short, found[0] if found else None
+        workload = found[0] if found else None
+        service = self._kube_service(host) or (self.workloads.service_of(workload) if workload else None)
+        home = service or workload
+        if home is None:
+            return host, None
+        alone = len(self.workloads.namespaces_of.get(home.name, set())) == 1
+        return home.name if alone else f"{home.name}.{home.namespace}", workload
 
     def _nameless(self, identity: Identity, kind: NodeKind, engine: str) -> Party:
         shown = f"{engine} (address unknown) ← {identity.scope or 'unknown caller'}"
@@ -313,7 +323,7 @@ def _service_dns(host: str) -> tuple[str, str, bool] | None:
 
 def _learning_order(identity: Identity) -> int:
     if identity.kind in (NodeKind.DATABASE, NodeKind.CACHE):
-        return 0
+        return 0 if identity.engine else 1
     if identity.kind is not NodeKind.SERVICE or not identity.name:
-        return 3
-    return 1 if identity.namespace or "/" in identity.name else 2
+        return 4
+    return 2 if identity.namespace or "/" in identity.name else 3

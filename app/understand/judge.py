@@ -35,12 +35,16 @@ _NO_BASELINE = Baseline()
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What holds for all elements of one judgement: the witnesses, the moment, the usual, the limits."""
+    """What holds for all elements of one judgement: the witnesses, the moment, the usual, the limits.
+
+    `watching_since` is when this process began to look: counts kept in memory start from nothing then.
+    """
 
     testimonies: list[Testimony]
     now: datetime
     baselines: Baselines
     limits: Thresholds = THRESHOLDS
+    watching_since: datetime | None = None
 
     @property
     def at(self) -> float:
@@ -153,6 +157,7 @@ def _signals(
     share = _looked_at(setting.testimonies, columns)
     window = max((t.seconds for t in setting.testimonies if t.fresh), default=60.0)
     full = setting.at - 2 * window  # rates are low until the window has filled again
+    settled = setting.watching_since is None or setting.watching_since.timestamp() <= full
     return Signals(
         requests=np.where(believed, columns.raw, np.nan),
         failed=np.where(columns.raw > 0, columns.failed * columns.raw, 0.0),
@@ -166,7 +171,7 @@ def _signals(
         failed_1h=np.array([b.failed_1h for b in usual], dtype=np.float64) * share,
         held=np.array([health.severity(mark.status) or 0 for mark in marks], dtype=np.int64),
         sampled=_sampled(setting.testimonies, columns),
-        volume_judged=np.array([0 < mark.fresh_since <= full for mark in marks], dtype=bool),
+        volume_judged=np.array([settled and 0 < mark.fresh_since <= full for mark in marks], dtype=bool),
     )
 
 

@@ -64,7 +64,9 @@ def build(
     previous_memory: bytes | None,
     baselines: Baselines,
     now: datetime,
+    *,
     limits: Thresholds = THRESHOLDS,
+    watching_since: datetime | None = None,
 ) -> Assembly:
     """`assemble`, keeping the merged columns (for the minute's Frame)."""
     states = tuple(entry for entry in freshness if entry.source.startswith(f"{cluster}/"))
@@ -76,7 +78,7 @@ def build(
     gone, others = _from_memory(memory, resolver, known, heard, kubernetes, now)
     merged = merge(heard, resolver, [*known, *others])
     add_silent_edges(merged, _silent_edges(memory, merged, gone, now))
-    setting = Setting(heard, now, baselines, limits)
+    setting = Setting(heard, now, baselines, limits, watching_since)
     judged = _Judged.of(cluster, setting, merged, memory, resolver, kubernetes, states)
     window = max((t.witness.window for t in heard if t.fresh), default=DEFAULT_WINDOW)
     topology = Topology(

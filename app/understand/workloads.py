@@ -132,6 +132,15 @@ class Workloads:
             self._behind[key] = self._selected(service)
         return self._behind[key]
 
+    @cached_property
+    def _services(self) -> dict[str, KubeService]:
+        ordered = sorted(self.inventory.services, key=lambda s: (s.namespace, s.name), reverse=True)
+        return {found.uid: service for service in ordered if (found := self.behind(service)) is not None}
+
+    def service_of(self, workload: Workload) -> KubeService | None:
+        """The KubeService in front of a workload, the first by name when there are several."""
+        return self._services.get(workload.uid)
+
     def _selected(self, service: KubeService) -> Workload | None:
         if not service.selector:
             return None

@@ -152,6 +152,24 @@ def test_a_database_that_runs_in_the_cluster_is_one_node_with_its_workload():
     assert found.of_workload(known.workloads[0]).workload == ("Deployment", "orders-db")
 
 
+def test_the_address_of_a_databases_pod_is_the_database():
+    pg = workload("pg")
+    known = Inventory(workloads=(pg,), pods=(pod(pg, 4),), services=(kube_service("orders-db", app="pg"),))
+    ids = {
+        resolver(known).node(database("postgresql", host)).id for host in (pod(pg, 4).ip, "orders-db:5432")
+    }
+    assert ids == {"demo:~database:postgresql@orders-db:5432"}
+
+
+def test_a_database_of_unnamed_engine_is_the_only_one_known_at_that_host():
+    found = resolver(None)
+    nameless, named = database("", "orders-db"), database("postgresql", "orders-db:5432")
+    found.learn([nameless, service("orders-db"), named])
+    assert {found.node(one).id for one in (nameless, named, service("orders-db"))} == {
+        "demo:~database:postgresql@orders-db:5432"
+    }
+
+
 def test_caches_have_their_own_kind():
     assert resolver().node(database("redis", "redis:6379")).id == "demo:~cache:redis@redis:6379"
 
