@@ -70,6 +70,11 @@ class BackFill:
         self._done: datetime | None = None
         self._blind_since: datetime | None = None
 
+    @property
+    def begun(self) -> bool:
+        """Whether the history was filled once."""
+        return self._done is not None
+
     def run(self, now: datetime, *, stop: Callable[[], bool] = lambda: False) -> int:
         """Fill what can be filled now; how many minutes were written. A source that is down is waited for."""
         state = self._state()

@@ -39,6 +39,7 @@ WINDOW = timedelta(seconds=60)
 POLLED = "prometheus"
 INTERVALS = {"kubernetes": timedelta(seconds=5), "otlp": timedelta(seconds=10)}
 BACK_FILL_EVERY = timedelta(seconds=60)
+BACK_FILL_FIRST = timedelta(seconds=5)  # until the source has been heard for the first time
 LONGEST_PAUSE = timedelta(seconds=60)
 _SHORT_SILENCE, _LONG_SILENCE = timedelta(minutes=1), timedelta(minutes=5)
 REWRITE = timedelta(
@@ -274,7 +275,7 @@ class Watching:
                     filling.run(clock.now(), stop=self._stopping.is_set)
             except Exception:
                 log.exception("history of %s could not be filled", filling.cluster)
-            self._rest(BACK_FILL_EVERY)
+            self._rest(BACK_FILL_EVERY if filling.begun else BACK_FILL_FIRST)
 
     def _rest(self, interval: timedelta) -> None:
         """Until the next tick of the wall clock."""

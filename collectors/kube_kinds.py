@@ -65,19 +65,23 @@ def _read_one_by_one(kind: Kind, page: protocol.RawPage) -> Listed:
     rejects = 0
     for item in page.items or ():
         try:
-            key, made = read_object(kind, bytes(item))
+            key, made, _ = read_object(kind, item)
             objects[key] = made
         except _NOT_SERVED:
             rejects += 1
     return Listed(objects, page.metadata.resource_version, page.metadata.next_page, rejects)
 
 
-def read_object(kind: Kind, body: bytes) -> tuple[Key, Any]:
-    """One object with its (namespace, name). Raises msgspec's errors or ValueError when it cannot be read."""
+def read_object(kind: Kind, body: bytes | msgspec.Raw) -> tuple[Key, Any, str]:
+    """One object: its (namespace, name), what it becomes, its resourceVersion.
+
+    Raises msgspec's errors or ValueError when it cannot be read.
+    """
     one = kind.object.decode(body)
-    if not one.metadata.name:
+    meta = one.metadata
+    if not meta.name:
         raise ValueError("an object without a name")
-    return _key(one.metadata), kind.make(one)
+    return (meta.namespace, meta.name), kind.make(one), meta.resource_version
 
 
 def _key(meta: Any) -> Key:

@@ -229,24 +229,21 @@ class KindWatch:
             code = msgspec.json.decode(status, type=_Code).code
             raise refusal(self._api.who, code or 500, status)
         try:
-            position = POSITION.decode(line.object).metadata
-        except _UNREADABLE:
-            self._reject("an object without a position")
-            return
-        if line.type in {"ADDED", "MODIFIED"}:
-            self._keep(line)
-        elif line.type == "DELETED":
-            self._drop((position.namespace, position.name))
-        if position.resource_version:
-            self._position = position.resource_version
-        self._word()
-
-    def _keep(self, line: Line) -> None:
-        try:
-            key, made = read_object(self.kind, bytes(line.object))
+            if line.type in {"ADDED", "MODIFIED"}:
+                key, made, position = read_object(self.kind, line.object)
+                self._keep(key, made)
+            else:
+                place = POSITION.decode(line.object).metadata
+                position = place.resource_version
+                if line.type == "DELETED":
+                    self._drop((place.namespace, place.name))
         except _UNREADABLE as error:
             self._reject(str(error))
             return
+        self._position = position or self._position
+        self._word()
+
+    def _keep(self, key: Key, made: Any) -> None:
         with self._guard:
             if self._objects.get(key) == made:
                 return

@@ -17,11 +17,10 @@ Labels = dict[str, str] | None
 Quantities = dict[str, str | int | float] | None
 
 
-class Owner(msgspec.Struct, gc=False, rename="camel"):
+class Owner(msgspec.Struct, gc=False):
     """An owner reference."""
 
     kind: str = ""
-    name: str = ""
     uid: str = ""
     controller: bool | None = None
 
@@ -49,7 +48,7 @@ class PodMeta(msgspec.Struct, gc=False, rename="camel"):
     uid: str = ""
     resource_version: str = ""
     creation_timestamp: datetime | None = None
-    deletion_timestamp: datetime | None = None
+    deletion_timestamp: Text = None
     labels: Labels = None
     owner_references: list[Owner] | None = None
 
@@ -69,18 +68,16 @@ class ContainerSpec(msgspec.Struct, gc=False):
     resources: Resources | None = None
 
 
-class PodSpec(msgspec.Struct, gc=False, rename="camel"):
-    """The spec of a pod or of a template."""
+class TemplateSpec(msgspec.Struct, gc=False):
+    """The spec inside a template."""
 
     containers: list[ContainerSpec] | None = None
-    node_name: str = ""
-    host_network: bool = False
 
 
 class Template(msgspec.Struct, gc=False):
     """A pod template."""
 
-    spec: PodSpec | None = None
+    spec: TemplateSpec | None = None
 
 
 class Selector(msgspec.Struct, gc=False, rename="camel"):
@@ -182,7 +179,6 @@ class Terminated(msgspec.Struct, gc=False, rename="camel"):
     reason: Text = None
     message: Text = None
     exit_code: int = 0
-    finished_at: datetime | None = None
 
 
 class ContainerState(msgspec.Struct, gc=False):
@@ -200,6 +196,29 @@ class ContainerStatus(msgspec.Struct, gc=False, rename="camel"):
     last_state: ContainerState | None = None
 
 
+class PodContainer(msgspec.Struct, gc=False):
+    """A container of a pod: its image."""
+
+    image: str = ""
+
+
+class PodSpec(msgspec.Struct, gc=False, rename="camel"):
+    """The spec of a pod, without what its workload's template says already."""
+
+    containers: list[PodContainer] | None = None
+    node_name: str = ""
+    host_network: bool = False
+
+
+class PodCondition(msgspec.Struct, gc=False):
+    """A condition of a pod without its times: there are five per pod."""
+
+    type: str = ""
+    status: str = ""
+    reason: Text = None
+    message: Text = None
+
+
 class PodStatus(msgspec.Struct, gc=False, rename="camel"):
     """State of a pod."""
 
@@ -208,7 +227,7 @@ class PodStatus(msgspec.Struct, gc=False, rename="camel"):
     message: Text = None
     pod_ip: str = msgspec.field(default="", name="podIP")
     start_time: datetime | None = None
-    conditions: list[ConditionStatus] | None = None
+    conditions: list[PodCondition] | None = None
     container_statuses: list[ContainerStatus] | None = None
     init_container_statuses: list[ContainerStatus] | None = None
 

@@ -53,7 +53,7 @@ def test_recorded_streams_are_read_line_by_line(path: Path) -> None:
     for entry in recording["events"]:
         line = LINE.decode(json.dumps(entry["event"]).encode())
         if line.type in {"ADDED", "MODIFIED", "DELETED"}:
-            key, _ = read_object(kind, bytes(line.object))
+            key, _, _ = read_object(kind, line.object)
             assert key[1] == entry["event"]["object"]["metadata"]["name"]
         if line.type == "BOOKMARK":
             position = POSITION.decode(line.object).metadata.resource_version
@@ -66,7 +66,7 @@ def test_recorded_streams_are_read_line_by_line(path: Path) -> None:
 def test_recorded_pods_say_what_is_wrong_with_them(path: Path) -> None:
     body = recorded.load(path)["body"]
     item = body["items"][0] if "items" in body else body
-    _, pod = read_object(BY_PLURAL["pods"], json.dumps(item).encode())
+    _, pod, _ = read_object(BY_PLURAL["pods"], json.dumps(item).encode())
     reason = path.stem.removesuffix("_again").rsplit("_", 1)[1]
     if reason and reason != "ContainerCreating":
         assert pod.reason == reason
