@@ -9,7 +9,7 @@ import numpy as np
 from app.model.series import Floats
 from demo.pods import Pods, carried, rows_before, survivors
 
-FINE = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0)
+FINE = (0.002, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0)
 COARSE = (0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 OUTCOMES = 5  # of a request: answered, missing (404), failed (500), refused (503), given up (504)
 CALL_OUTCOMES = 3  # of a call: answered, failed, timed out
