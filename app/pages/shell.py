@@ -6,6 +6,7 @@ The blueprint has no routes; registering it gives all templates their filters an
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,10 +17,13 @@ from flask.blueprints import BlueprintSetupState
 from markupsafe import Markup
 
 from app import clock
+from app.errors import AccessError
 from app.model.fleet import Node, NodeKind
 from app.pages import format as form
 from app.pages import fragments, preference, timerange
 from app.web import access, csrf
+from app.web.access import Declared, Permission
+from app.web.identify import identify
 from app.web.services import services
 
 blueprint = Blueprint("shell", __name__)
@@ -121,6 +125,14 @@ def time_tag(moment: datetime | None, style: str = "ago") -> Markup:
         lead=lead,
         text=text,
     )
+
+
+@blueprint.before_app_request
+def know_the_caller_of_nothing() -> None:
+    """An address without a route asks for no permission; its error page still shows the caller's own shell."""
+    if request.endpoint is None:
+        with suppress(AccessError):
+            g.principal = identify(Declared(Permission.PUBLIC))
 
 
 @blueprint.app_context_processor

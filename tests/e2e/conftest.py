@@ -194,7 +194,9 @@ def axe() -> Callable[[Page], list[str]]:
         page.evaluate(source)
         found = page.evaluate("(tags) => axe.run(document, {runOnly: tags})", TAGS)
         return [
-            f"{one['id']}: {node['target']} {node['failureSummary']}" for one in found["violations"] for node in one["nodes"]
+            f"{one['id']}: {node['target']} {node['failureSummary']}"
+            for one in found["violations"]
+            for node in one["nodes"]
         ]
 
     return look

@@ -22,7 +22,9 @@ def trial(visit, served, before: str, after: str) -> Page:
     """A page with one more fragment, whose next answer is `after`."""
     page = visit("/settings/me")
     expect(page.locator("#live")).to_have_attribute("data-state", "live")
-    page.evaluate("(html) => document.querySelector('main').insertAdjacentHTML('beforeend', html)", part(before))
+    page.evaluate(
+        "(html) => document.querySelector('main').insertAdjacentHTML('beforeend', html)", part(before)
+    )
     served.answers["/fragments/trial"] = (200, {"ETag": '"2"'}, part(after))
     return page
 
@@ -106,7 +108,10 @@ def row(name: str) -> str:
 
 def test_a_focused_row_keeps_focus_and_place_when_rows_are_added_before_it(visit, served):
     page = trial(
-        visit, served, f"<ul>{row('b')}{row('c')}</ul>", f"<ul>{''.join(map(row, ['x', 'y', 'z', 'c', 'b']))}</ul>"
+        visit,
+        served,
+        f"<ul>{row('b')}{row('c')}</ul>",
+        f"<ul>{''.join(map(row, ['x', 'y', 'z', 'c', 'b']))}</ul>",
     )
     page.locator("#r-c a").focus()
     top = page.locator("#r-c").bounding_box()["y"]
@@ -137,7 +142,9 @@ def test_ages_are_painted_with_the_morph_and_never_show_the_bare_time(visit, ser
     change(served, cart=HealthStatus.DEGRADED)
     again(page)
     expect(page.locator("#svc-demo\\:shop\\:cart.tile")).to_be_visible()
-    assert re.fullmatch(r"\d+ s ago|\d+ m.* ago", page.locator("#svc-demo\\:shop\\:cart .tile-age").inner_text().strip())
+    assert re.fullmatch(
+        r"\d+ s ago|\d+ m.* ago", page.locator("#svc-demo\\:shop\\:cart .tile-age").inner_text().strip()
+    )
 
 
 # -- what each answer does ---------------------------------------------------------------------------------
@@ -204,7 +211,11 @@ def test_a_signed_out_page_keeps_its_values_and_offers_the_way_back(visit, serve
 
 def test_markup_of_another_build_is_not_mixed_in(visit, served):
     page = visit("/")
-    served.answers["/fragments/wall"] = (200, {"X-QD-Build": "bother"}, "<section id='f-wall'>foreign</section>")
+    served.answers["/fragments/wall"] = (
+        200,
+        {"X-QD-Build": "bother"},
+        "<section id='f-wall'>foreign</section>",
+    )
     again(page)
     expect(page.locator("#notices")).to_contain_text("Quarterdeck was updated.")
     expect(page.locator(".tile")).to_have_count(4)
@@ -232,7 +243,12 @@ def test_values_of_known_rows_change_while_the_list_is_held(visit, served):
     page = visit("/")
     page.locator(".tile").first.hover()
     fleet = make_fleet(clock.now(), cart=HealthStatus.FAILING)
-    slower = [type(one)(**{f: getattr(one, f) for f in one.__slots__} | {"rps": 7.0}) if one.name == "order" else one for one in fleet.nodes]
+    slower = [
+        type(one)(**{f: getattr(one, f) for f in one.__slots__} | {"rps": 7.0})
+        if one.name == "order"
+        else one
+        for one in fleet.nodes
+    ]
     show(served.site.store, type(fleet)("demo", fleet.as_of, fleet.window, tuple(slower), fleet.edges))
     served.site.parts.reader.forget()
     again(page)

@@ -81,14 +81,18 @@ def test_the_telling_sparkline_has_words_and_the_tone_of_its_reason(get):
 
 def test_the_filter_narrows_by_name_namespace_or_team(get):
     page = get("/?q=PAY")
-    assert [one.attributes["data-name"] for one in page.all("li") if "data-name" in one.attributes] == ["payment"]
+    assert [one.attributes["data-name"] for one in page.all("li") if "data-name" in one.attributes] == [
+        "payment"
+    ]
     assert len([one for one in get("/?q=team-a").all("li") if "data-name" in one.attributes]) == 5
     assert "No service matches this filter." in get("/?q=nothing-like-it").text("section", id="f-wall")
 
 
 def test_a_count_filters_by_its_state_and_a_foreign_state_is_refused(get):
     page = get("/?status=degraded")
-    assert [one.attributes["data-name"] for one in page.all("li") if "data-name" in one.attributes] == ["payment"]
+    assert [one.attributes["data-name"] for one in page.all("li") if "data-name" in one.attributes] == [
+        "payment"
+    ]
     assert get("/?status=sparkling", status=400).text("h1") == "Not usable"
     get("/?group=colour", status=400)
 
@@ -158,8 +162,13 @@ def test_hostile_names_are_shown_as_text_cut_and_encoded(site, get):
     show(site.store, renamed(make_fleet(clock.now()), HOSTILE))
     site.parts.reader.forget()
     page = get("/")
-    assert not [one for one in page.elements if one.tag in ("img", "script") and "src" not in one.attributes
-                and one.attributes.get("type") != "importmap"]
+    assert not [
+        one
+        for one in page.elements
+        if one.tag in ("img", "script")
+        and "src" not in one.attributes
+        and one.attributes.get("type") != "importmap"
+    ]
     names = [one for one in page.all("a", class_="tile-name")]
     assert any(one.text == "<img src=x onerror=alert(1)>" for one in names)
     assert all(len(one.text) <= 60 for one in names)
@@ -170,7 +179,9 @@ def test_hostile_names_are_shown_as_text_cut_and_encoded(site, get):
 
 def test_no_more_than_two_hundred_rows_are_drawn(site, get):
     base = make_fleet(clock.now())
-    many = renamed(base, []).nodes + tuple(make_service(f"svc-{place}", clock.now(), status=HealthStatus.HEALTHY) for place in range(450))
+    many = renamed(base, []).nodes + tuple(
+        make_service(f"svc-{place}", clock.now(), status=HealthStatus.HEALTHY) for place in range(450)
+    )
     show(site.store, type(base)("demo", clock.now(), base.window, many))
     site.parts.reader.forget()
     page = get("/")
@@ -181,6 +192,12 @@ def test_no_more_than_two_hundred_rows_are_drawn(site, get):
 def test_the_drawer_tells_callers_callees_and_evidence(get):
     page = get("/fragments/node-panel?id=demo:shop:order")
     words = page.text("section", id="f-node-panel")
-    for piece in ("order", "failing", "Called by gateway", "Calls postgresql@orders-db:5432", "Seen by server-metrics"):
+    for piece in (
+        "order",
+        "failing",
+        "Called by gateway",
+        "Calls postgresql@orders-db:5432",
+        "Seen by server-metrics",
+    ):
         assert piece in words
     get("/fragments/node-panel?id=demo:shop:nobody", status=404)

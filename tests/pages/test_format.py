@@ -103,7 +103,14 @@ def test_times_are_told_in_the_viewers_zone_with_the_month_as_a_word():
 
 
 def test_every_health_status_has_a_mark_and_a_foreign_word_is_unknown():
-    assert [form.mark(status).token for status in HealthStatus] == ["crit", "warn", "unknown", "maint", "idle", "ok"]
+    assert [form.mark(status).token for status in HealthStatus] == [
+        "crit",
+        "warn",
+        "unknown",
+        "maint",
+        "idle",
+        "ok",
+    ]
     assert form.mark("sparkling") == form.MARKS[HealthStatus.UNKNOWN]
 
 

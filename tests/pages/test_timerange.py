@@ -16,7 +16,12 @@ def at(start: str = "", end: str = "", moment: str = "", zone: str = "UTC"):
 
 def test_nothing_asked_is_the_last_hour_and_live():
     found = at()
-    assert (found.start, found.end, found.frozen, found.moment) == (NOW - timedelta(hours=1), NOW, False, None)
+    assert (found.start, found.end, found.frozen, found.moment) == (
+        NOW - timedelta(hours=1),
+        NOW,
+        False,
+        None,
+    )
     assert found.words == "Last 1 h"
 
 

@@ -97,7 +97,9 @@ def make_fleet(at: datetime, **changed: HealthStatus | None) -> Topology:
         if name not in gone
     ]
     database = inferred_id("demo", NodeKind.DATABASE, "postgresql@orders-db:5432")
-    inferred = Node(database, "postgresql@orders-db:5432", NodeKind.DATABASE, "demo", _healthy(at), rps=80.0, as_of=at)
+    inferred = Node(
+        database, "postgresql@orders-db:5432", NodeKind.DATABASE, "demo", _healthy(at), rps=80.0, as_of=at
+    )
     order = service_id("demo", "shop", "order")
     edges = [
         make_edge(service_id("demo", "shop", "gateway"), order, "http", at, HealthStatus.FAILING),
