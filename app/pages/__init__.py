@@ -12,6 +12,7 @@ BLUEPRINTS = (
     "app.pages.topology:blueprint",
     "app.pages.service:blueprint",
     "app.pages.figures:blueprint",
+    "app.pages.actions:blueprint",
     "app.pages.search:blueprint",
     "app.pages.settings:blueprint",
     "app.pages.tokens:blueprint",
