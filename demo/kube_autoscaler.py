@@ -51,7 +51,7 @@ class Autoscalers:
     def react(self, change: Change) -> None:
         """A new autoscaler begins its rounds."""
         if change.entry.kind is AUTOSCALER and change.type == "ADDED":
-            self.engine.wake(self.name, change.entry.key, self.engine.rng.uniform(1.0, SYNC_SECONDS))
+            self.engine.wake(self.name, change.entry.key, self.engine.rng.uniform(0.5, 3.0))
 
     def sync(self, key: Key) -> None:
         """One round."""

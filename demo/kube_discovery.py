@@ -180,7 +180,7 @@ def openapi(group: str, version: str) -> Obj:
     for kind in KINDS:
         if (kind.group, kind.version) != (group, version):
             continue
-        gvk = [{"group": kind.group, "version": kind.version, "kind": kind.kind}]
+        gvk = {"group": kind.group, "version": kind.version, "kind": kind.kind}
         where = "/namespaces/{namespace}" if kind.namespaced else ""
         operation = {"parameters": named, "x-kubernetes-group-version-kind": gvk, "responses": {}}
         paths[f"{base}{where}/{kind.plural}/{{name}}"] = {"patch": operation, "put": operation}

@@ -39,8 +39,12 @@ MESSAGES: dict[str, dict[int, tuple[str, Any]]] = {
 }
 
 
+class UnknownMessage(Exception):
+    """A well-formed body of a kind that is taken only as JSON."""
+
+
 def decoded(body: bytes) -> Obj:
-    """The object in an enveloped body. Raises ValueError for anything else."""
+    """The object in an enveloped body. Raises UnknownMessage for other kinds, ValueError for what is no such body."""
     if not body.startswith(MAGIC):
         raise ValueError("no Kubernetes envelope")
     envelope = _message(
@@ -48,7 +52,7 @@ def decoded(body: bytes) -> Obj:
     )
     kind = envelope.get("type", {}).get("kind", "")
     if kind not in MESSAGES:
-        raise ValueError(f"no message {kind!r} known")
+        raise UnknownMessage(kind)
     return {**envelope["type"], **_message(envelope.get("raw", b""), MESSAGES[kind])}
 
 

@@ -11,7 +11,7 @@ import orjson
 from demo.kube_access import User
 from demo.kube_errors import Refusal, bad_dry_run, bad_request, not_acceptable, unsupported_media_type
 from demo.kube_kinds import Kind, Obj
-from demo.kube_protobuf import MEDIA_TYPE, decoded
+from demo.kube_protobuf import MEDIA_TYPE, UnknownMessage, decoded
 
 JSON = "application/json"
 PLAIN = "text/plain; charset=utf-8"
@@ -48,6 +48,8 @@ class Request:
             return decoded(self.body) if kind == MEDIA_TYPE else orjson.loads(self.body or b"{}")
         except ValueError as error:
             raise bad_request(f"error decoding body: {error}") from error
+        except UnknownMessage as error:
+            raise unsupported_media_type() from error
 
     def flag(self, name: str) -> bool:
         """A boolean parameter."""

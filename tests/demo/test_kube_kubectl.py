@@ -178,6 +178,32 @@ def test_three_kinds_of_patch(kubectl, demo):
     assert "minReadySeconds" not in order["spec"]
 
 
+def test_applied_file_is_created_changed_and_deleted(kubectl, demo, tmp_path):
+    file = tmp_path / "web.yaml"
+    text = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: "registry.example/web:1"}]}
+"""
+    file.write_text(text)
+    assert kubectl("apply", "-f", str(file)) == "deployment.apps/web created\n"
+    demo.go(5)
+    assert kubectl("apply", "-f", str(file)) == "deployment.apps/web unchanged\n"
+    file.write_text(text.replace("web:1", "web:2"))
+    assert kubectl("apply", "-f", str(file)) == "deployment.apps/web configured\n"
+    with demo.alive():
+        kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+        assert "deleted" in kubectl("delete", "-f", str(file))
+    demo.go(10)
+    assert demo.pods("web") == []
+
+
 def test_deleted_pod_is_replaced(kubectl, demo):
     name = demo.pods("order")[0]["metadata"]["name"]
     with demo.alive():
