@@ -12,9 +12,9 @@ import logging
 import signal
 import sys
 import threading
-import time
 from pathlib import Path
 
+from app import clock
 from demo import addresses, generate, kube
 from demo.catalog import Catalog, workload_specs
 from demo.cluster import Cluster
@@ -62,8 +62,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _made(catalog: Catalog, seed: int) -> tuple[Cluster, Fleet]:
     """Cluster and fleet that know each other, settled."""
-    start = time.time()
-    cluster = Cluster(workload_specs(catalog), seed=seed, clock=time.time)
+    start = clock.now().timestamp()
+    cluster = Cluster(workload_specs(catalog), seed=seed, clock=lambda: clock.now().timestamp())
     cluster.step(start)
     fleet = Fleet(catalog, cluster, seed=seed, start=start)
     cluster.attach(fleet)

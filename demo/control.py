@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from demo.scenario import Director, UnknownScenario
+from demo.scenario import Director, ScenarioImpossible, UnknownScenario
 
 
 class Control:
@@ -34,4 +34,6 @@ class Control:
             self._director.start(name)
         except UnknownScenario as unknown:
             return 404, {"error": str(unknown)}
+        except ScenarioImpossible as impossible:
+            return 409, {"error": str(impossible)}
         return self.get()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from typing import Protocol
 
 from app import clock
@@ -68,5 +67,5 @@ class Loop:
             left -= dt
         if self._sender is not None:
             with self._fleet.lock:
-                bodies = self._tracer.flush(time.time(), seconds, self._speed)
+                bodies = self._tracer.flush(clock.now().timestamp(), seconds, self._speed)
             self._sender.offer(bodies.written())

@@ -6,6 +6,7 @@ away its cause; what the operators did meanwhile (more replicas, a rollback) sta
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +19,7 @@ from demo.faults import BAD_VERSIONS, no_faults
 from demo.model import Fleet
 from demo.seam import PodsOf
 
+_LOG = logging.getLogger("quarterdeck.demo.scenario")
 DELAY = timedelta(seconds=60)
 RAMP_SECONDS = 5.0
 
@@ -152,6 +154,8 @@ def _fullest_node(fleet: Fleet, cluster: PodsOf) -> str:
     for service in fleet.plan.catalog.services[:11]:
         for pod in cluster.pods(service.namespace, service.name):
             count[pod.node] = count.get(pod.node, 0) + (100 if service.name == "order" else 1)
+    if not count:
+        raise LookupError("any pod of the shop")
     return min(count, key=lambda node: (-count[node], node))
 
 
@@ -178,6 +182,10 @@ class UnknownScenario(ValueError):
     """No scenario of that name; the message lists those there are."""
 
 
+class ScenarioImpossible(RuntimeError):
+    """What the scenario needs is not there any more; the message says what."""
+
+
 @dataclass
 class Director:
     """Starts and ends scenarios of a fleet; called from the model's loop and from the control address."""
@@ -196,7 +204,7 @@ class Director:
         self.name, self.state, self.onset = name, ScenarioState.WAITING, clock.now() + DELAY
 
     def start(self, name: str) -> None:
-        """Begin `name` now; a running one ends first. Raises UnknownScenario."""
+        """Begin `name` now; a running one ends first. Raises UnknownScenario, ScenarioImpossible."""
         kind = _named(name)
         with self.fleet.lock:
             self.end()
@@ -219,7 +227,10 @@ class Director:
             if self._scenario is None or self.onset is None:
                 return
             if self.state is ScenarioState.WAITING and clock.now() >= self.onset:
-                self._begin()
+                try:
+                    self._begin()
+                except ScenarioImpossible as impossible:
+                    _LOG.warning("%s", impossible)
             if self.state is ScenarioState.RUNNING:
                 self._scenario.hold(self.fleet, self.fleet.moment - self._began)
 
@@ -231,8 +242,12 @@ class Director:
 
     def _begin(self) -> None:
         assert self._scenario is not None
+        try:
+            self._scenario.begin(self.fleet, self.cluster)
+        except LookupError as missing:
+            self._scenario, self.state = None, ScenarioState.ENDED
+            raise ScenarioImpossible(f"{self.name} cannot begin, the cluster lacks {missing}") from missing
         self.state, self._began = ScenarioState.RUNNING, self.fleet.moment
-        self._scenario.begin(self.fleet, self.cluster)
 
 
 def _named(name: str) -> Callable[[], Scenario]:

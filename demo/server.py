@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,6 +33,11 @@ class FleetServer(ThreadingHTTPServer):
         super().__init__(address, _Handler)
         self.exporter = exporter
         self.control = control
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that went away are no news; anything else is told once per request."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            _LOG.exception("a request from %s failed", client_address)
 
     def start(self) -> None:
         """Serve in a daemon thread."""
@@ -73,6 +79,10 @@ class FleetServer(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 90.0
+    wbufsize = (
+        -1
+    )  # head and body leave together: two small writes would wait for each other's acknowledgement
+    disable_nagle_algorithm = True
     server: FleetServer
 
     def do_GET(self) -> None:
@@ -105,6 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+        self.wfile.flush()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is the base class's
         """Scrapes are not worth a line each."""

@@ -1,11 +1,14 @@
 """Each scenario hurts visibly, and the cure that its sentence names cures it."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from app import clock
-from demo.scenario import KINDS, Director, ScenarioState, UnknownScenario
+from demo.loop import Loop
+from demo.scenario import KINDS, Director, ScenarioImpossible, ScenarioState, UnknownScenario
+from demo.traces import Tracer
 from tests.support.demo_figures import figures_of, run
 from tests.support.demo_pods import make_fleet
 
@@ -171,3 +174,47 @@ def test_every_scenario_ends_without_a_trace_in_the_knobs(name):
     assert (fleet.faults.capacity == 1).all()
     assert not fleet.faults.lost_nodes
     assert director.state is ScenarioState.ENDED
+
+
+def test_a_scenario_whose_workload_was_deleted_says_so_and_does_not_run():
+    _, pods, director = _quiet()
+    del pods.by_name[("shop", "payment")]
+    with pytest.raises(ScenarioImpossible, match="bad-deploy cannot begin"):
+        director.start("bad-deploy")
+    assert director.state is ScenarioState.ENDED
+
+
+def test_a_scheduled_scenario_that_cannot_begin_does_not_stop_the_beat():
+    fleet, pods, director = _quiet()
+    with clock.frozen_at(NOON):
+        director.schedule("node-loss")
+    pods.by_name.clear()
+    with clock.frozen_at(NOON + timedelta(seconds=61)):
+        director.tick()
+    assert director.state is ScenarioState.ENDED
+    fleet.step(1.0)
+
+
+class _Stumbling:
+    """A cluster that fails its first step and ends the loop with its third."""
+
+    def __init__(self, stop):
+        self.stop, self.steps = stop, []
+
+    def step(self, now_seconds):
+        self.steps.append(now_seconds)
+        if len(self.steps) == 1:
+            raise RuntimeError("stumbled")
+        if len(self.steps) == 3:
+            self.stop.set()
+
+
+def test_the_beat_goes_on_after_a_step_that_failed(caplog):
+    fleet, _, director = _quiet()
+    stop = threading.Event()
+    cluster = _Stumbling(stop)
+    loop = Loop(fleet, cluster, director, speed=2.0, tracer=Tracer(fleet, seed=1), sender=None)
+    loop.run(stop)
+    assert len(cluster.steps) >= 3
+    assert cluster.steps[2] - cluster.steps[1] == pytest.approx(1.0)
+    assert "a step of the fleet failed" in caplog.text

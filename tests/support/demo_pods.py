@@ -37,6 +37,7 @@ class InstantPods:
         self.by_name[(namespace, workload)] = have[:replicas] + more
 
     def deploy(self, namespace: str, workload: str, version: str) -> None:
+        """Raises KeyError for a workload that is not there, as the simulated cluster does."""
         have = self.by_name[(namespace, workload)]
         self.by_name[(namespace, workload)] = [self._pod(namespace, workload, version) for _ in have]
 
