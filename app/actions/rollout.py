@@ -48,11 +48,7 @@ def _deployment(spec: Obj, status: Obj) -> str:
     updated, total = int(status.get("updatedReplicas") or 0), int(status.get("replicas") or 0)
     available = int(status.get("availableReplicas") or 0)
     if spec.get("paused"):  # the template does not roll out then, only the number of pods counts
-        return (
-            ""
-            if available == desired == total
-            else f"waiting: {available} of {desired} pods (rollout paused)"
-        )
+        return "" if available >= desired else f"waiting: {available} of {desired} pods (rollout paused)"
     if updated < desired:
         return f"waiting: {updated} of {desired} pods made"
     if total > updated:
