@@ -106,6 +106,10 @@ class Engine:
         """A uid from the seeded generator."""
         return str(uuid.UUID(int=self.rng.getrandbits(128), version=4))
 
+    def service_address(self) -> str:
+        """A cluster address for a KubeService."""
+        return f"10.96.{self.rng.randrange(256)}.{self.rng.randrange(2, 255)}"
+
     def suffix(self) -> str:
         """Five letters for a generated name."""
         return "".join(self.rng.choice(ALPHABET) for _ in range(5))

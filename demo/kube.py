@@ -52,6 +52,9 @@ class Api:
             return self._route(request)
         except Refusal as refusal:
             return refused(refusal)
+        except Exception:
+            log.exception("a request to the simulated API failed")
+            return refused(errors.internal_error())
 
     def _route(self, request: Request) -> Answer:
         steps = [step for step in request.path.split("/") if step]

@@ -153,6 +153,11 @@ def too_large_version(asked: int, current: int) -> Refusal:
     return Refusal(504, "Timeout", message, details, retry_after=1)
 
 
+def internal_error() -> Refusal:
+    """500: a fault of the simulator itself."""
+    return Refusal(500, "InternalError", "Internal error occurred: the simulated API server failed", {})
+
+
 def disruption_budget(budget: str, needs: int, has: int) -> Refusal:
     """429 of an eviction that a PodDisruptionBudget forbids: no Retry-After."""
     cause = f"The disruption budget {budget} needs {needs} healthy pods and has {has} currently"

@@ -16,6 +16,7 @@ from demo.kube_store import Change
 
 LEASE_NAMESPACE = "kube-node-lease"
 HEARTBEAT_SECONDS = 10.0
+REPORT_SECONDS = 300.0  # between two reports of an unchanged node status
 UNKNOWN_AFTER_SECONDS = 46.0
 EVICTED_AFTER_SECONDS = 300.0
 PODS_PER_NODE = 110
@@ -44,6 +45,7 @@ class Nodes:
         self.mates: Counter[tuple[str, str, str]] = Counter()  # (node, namespace, generateName)
         self.lost: dict[str, float] = {}  # node -> model time of the last heartbeat
         self._addresses: dict[str, int] = {}
+        self._reported: dict[str, float] = {}
         self._index: dict[str, int] = {}
 
     def react(self, change: Change) -> None:
@@ -153,6 +155,14 @@ class Nodes:
             store.put(LEASE, {**lease, "spec": {**lease["spec"], "renewTime": self.engine.precise()}})
         if node["spec"].get("taints"):
             self._declare_back(node)
+        elif self.engine.now - self._reported.setdefault(name, self.engine.now) >= REPORT_SECONDS:
+            self.report(node)
+
+    def report(self, node: Obj) -> None:
+        """The kubelet's report that all is as it was, with the time of the heartbeat."""
+        self._reported[node["metadata"]["name"]] = self.engine.now
+        conditions = healthy_conditions(self.engine.stamp(), node["status"]["conditions"])
+        self.engine.store.put(NODE, {**node, "status": {**node["status"], "conditions": conditions}})
 
     def _declare_lost(self, node: Obj) -> None:
         engine, stamp = self.engine, self.engine.stamp()

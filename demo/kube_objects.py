@@ -146,6 +146,21 @@ def _default_strategy(strategy: Obj, rolling: Obj) -> Obj:
     return {"type": kind, "rollingUpdate": {**rolling, **(strategy.get("rollingUpdate") or {})}}
 
 
+def default_service(obj: Obj, address: str) -> Obj:
+    """A KubeService with what the API server adds; `address` is its cluster address unless it has one."""
+    spec = {"type": "ClusterIP", "sessionAffinity": "None", "clusterIP": address, **(obj.get("spec") or {})}
+    spec.setdefault("clusterIPs", [spec["clusterIP"]])
+    spec["ports"] = [
+        {
+            **port,
+            "protocol": port.get("protocol") or "TCP",
+            "targetPort": port.get("targetPort", port.get("port")),
+        }
+        for port in spec.get("ports") or ()
+    ]
+    return {**obj, "spec": spec, "status": {"loadBalancer": {}}}
+
+
 def condition(
     conditions: list[Obj],
     kind: str,

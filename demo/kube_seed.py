@@ -20,7 +20,7 @@ from demo.kube_kinds import (
     Kind,
     Obj,
 )
-from demo.kube_nodes import CPUS_PER_NODE, LEASE_NAMESPACE, new_node
+from demo.kube_nodes import CPUS_PER_NODE, LEASE_NAMESPACE, healthy_conditions, new_node
 from demo.kube_objects import (
     CAUSE_NOTE,
     HASH_LABEL,
@@ -61,6 +61,9 @@ def seed(engine: Engine, specs: Iterable[WorkloadSpec]) -> None:
         if spec.autoscale:
             engine.made(AUTOSCALER, autoscaler(spec), manager="ci")
     engine.age, engine.quiet = 0.0, False
+    for node in engine.store.objects(NODE):
+        conditions = healthy_conditions(engine.stamp(), node["status"]["conditions"])
+        engine.store.put(NODE, {**node, "status": {**node["status"], "conditions": conditions}})
     for lease in engine.store.objects(LEASE):
         engine.store.put(LEASE, {**lease, "spec": {**lease["spec"], "renewTime": engine.precise()}})
 
@@ -221,7 +224,7 @@ def _old_revision(engine: Engine, stateful: Obj, version: str, number: int) -> N
 def service(engine: Engine, spec: WorkloadSpec) -> Obj:
     """The KubeService in front of a workload; headless for a StatefulSet."""
     headless = spec.kind == "StatefulSet"
-    address = "None" if headless else f"10.96.{engine.rng.randrange(256)}.{engine.rng.randrange(2, 255)}"
+    address = "None" if headless else engine.service_address()
     return {
         "metadata": {"name": spec.name, "namespace": spec.namespace, "labels": {"app": spec.name}},
         "spec": {

@@ -17,11 +17,12 @@ from demo.kube_kinds import (
     DEPLOYMENT,
     NAMESPACE,
     POD,
+    SERVICE,
     STATEFUL_SET,
     Kind,
     Obj,
 )
-from demo.kube_objects import default_workload, is_leaving
+from demo.kube_objects import default_service, default_workload, is_leaving
 from demo.kube_patch import (
     JSON_PATCH,
     MERGE_PATCH,
@@ -236,6 +237,8 @@ def _born(cluster: Cluster, request: Request, target: Target, body: Obj, meta: O
     new["metadata"] = filled
     if kind in _WORKLOADS or kind is BUDGET:
         new["status"] = {}
+    if kind is SERVICE:
+        new = default_service(new, cluster.engine.service_address())
     new = default_workload(kind, new) if kind in _WORKLOADS else new
     return new, [f'unknown field "{path}"' for path in unknown] if validation == "Warn" else []
 

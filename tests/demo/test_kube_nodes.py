@@ -72,6 +72,16 @@ def test_node_that_comes_back_in_time_keeps_its_pods():
     assert all(view.ready for view in demo.cluster.pods("shop", "order"))
 
 
+def test_node_reports_every_five_minutes_and_is_fresh_at_the_start():
+    demo = Demo(ORDER)
+    heard = condition_of(demo.get("nodes", "node-01", ""), "Ready")["lastHeartbeatTime"]
+    demo.go(200, step=1)
+    assert condition_of(demo.get("nodes", "node-01", ""), "Ready")["lastHeartbeatTime"] == heard
+    demo.go(150, step=1)
+    assert condition_of(demo.get("nodes", "node-01", ""), "Ready")["lastHeartbeatTime"] > heard
+    assert heard > demo.get("nodes", "node-01", "")["metadata"]["creationTimestamp"]
+
+
 def test_leases_are_renewed_every_ten_seconds():
     demo = Demo(ORDER)
     before = demo.get("leases", "node-01", "kube-node-lease")["spec"]["renewTime"]
