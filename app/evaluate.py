@@ -30,7 +30,7 @@ class _Usual:
     """The last hour of a cluster as this process has read it; reread from the frames after a restart.
 
     `gaps` are the minutes that no frame covered when they were read: once one is back-filled, all is reread.
-    `placed` are the drawn nodes that have places, `since` is the moment of the first tick.
+    `placed` are the nodes that were given places, `since` is the moment of the first tick.
     """
 
     past: Past = field(default_factory=Past)
@@ -66,10 +66,10 @@ def tick(store: Store, cluster: str, now: datetime, rules: Sequence[Rule] = ()) 
 
 def _place(store: Store, built: Assembly) -> None:
     """Give new nodes of the cluster's own drawing a place, so that no page has to wait for one."""
-    usual = _usual(store, built.topology.cluster)
-    drawn = select(built.topology)
-    if usual.placed != (ids := frozenset(drawn.ids)):
-        arrange(store, view_name(built.topology.cluster), ids, drawn.pairs)
+    usual, ids = _usual(store, built.topology.cluster), frozenset(built.node_ids)
+    if usual.placed != ids:
+        drawn = select(built.topology)
+        arrange(store, view_name(built.topology.cluster), drawn.ids, drawn.pairs)
         usual.placed = ids
 
 

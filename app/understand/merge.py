@@ -66,6 +66,8 @@ def add_silent_edges(merged: Merged, known: Sequence[tuple[str, str, str, EdgeKi
     Edges whose ends are no nodes are left out, and those of unknown protocol between two nodes that are
     connected otherwise.
     """
+    if not known:
+        return
     index = {party.id: i for i, party in enumerate(merged.parties)}
     pairs = {(source, target) for source, target in merged.ends.tolist()}
     rows = [(index[a], index[b], p, k) for a, b, p, k in known if a in index and b in index]
