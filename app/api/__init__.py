@@ -10,6 +10,7 @@ BLUEPRINTS: tuple[str, ...] = (
     "app.api.series:blueprint",
     "app.api.topology:blueprint",
     "app.api.workloads:blueprint",
+    "app.api.actions:blueprint",
     "app.api.audit:blueprint",
     "app.api.tokens:blueprint",
     "app.api.otlp:blueprint",

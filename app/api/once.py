@@ -27,17 +27,23 @@ def answer(work: Callable[[], Response], *, hide: str = "") -> Response:
 
     `hide` names a field that is a secret: it is told once, and never kept nor repeated.
     """
-    key = request.headers.get("Idempotency-Key")
+    key = present_key()
     if key is None:
         return work()
-    if not 1 <= len(key) <= _LONGEST or not key.isprintable() or not key.isascii():
-        raise BadInput(f"Idempotency-Key has 1 to {_LONGEST} printable characters.", field="Idempotency-Key")
     who = _who()
     with services().store.begin() as session:
         earlier = idempotency.claim(session, who, key, _digest())
     if earlier is not None:
         return _repeat(earlier)
     return _first(who, key, work, hide)
+
+
+def present_key() -> str | None:
+    """The request's Idempotency-Key. Raises BadInput when it is none."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None or (1 <= len(key) <= _LONGEST and key.isprintable() and key.isascii()):
+        return key
+    raise BadInput(f"Idempotency-Key has 1 to {_LONGEST} printable characters.", field="Idempotency-Key")
 
 
 def _first(who: str, key: str, work: Callable[[], Response], hide: str) -> Response:

@@ -49,7 +49,9 @@ def status() -> Response:
 
 @blueprint.get("/config.schema.json")
 @requires("public")
-@operation("JSON Schema of the configuration file", answer=dict[str, Any])
+@operation(
+    "JSON Schema of the configuration file", answer=dict[str, Any], media_type="application/schema+json"
+)
 def config_schema() -> Response:
     """What `quarterdeck.yaml` may hold."""
     return etag.serve(Bytes(answer.dumps(schema()), "application/schema+json"))

@@ -14,7 +14,7 @@ from app.config import Secret
 from app.errors import BadInput, NotAllowed
 from app.store import audit, sessions, settings, tokens, users
 from app.web import passwords
-from app.web.access import ROLES, Kind, Principal
+from app.web.access import ROLES, Kind, Principal, token_name
 
 if TYPE_CHECKING:
     from app.store.engine import Store
@@ -153,7 +153,9 @@ class Accounts:
             with self._store.begin() as session:
                 tokens.touch(session, token.id)
         role = owner.role if owner is not None else ""
-        return Principal(f"token {token.name}", role, frozenset(token.scopes), Kind.TOKEN, token.id)
+        return Principal(
+            token_name(token.owner, token.name), role, frozenset(token.scopes), Kind.TOKEN, token.id
+        )
 
     def why_ended(self, principal: Principal) -> str | None:
         """`signed-out` or `role-changed` when a person's session no longer stands as it did, else None."""
