@@ -65,6 +65,8 @@ class Past:
         self.last = start
         if frame is None:
             return
+        if len(self._row) > 2 * (len(frame.node_ids) + len(frame.edge_ids)) + 1000:
+            self._drop_silent()
         self._put(
             frame.node_ids, frame.node_requests, frame.node_failed, frame.node_latency, frame.node_health
         )
@@ -103,6 +105,14 @@ class Past:
             ring[:, -minutes:] = np.nan
         self._unhealthy[:, :-minutes] = self._unhealthy[:, minutes:].copy()
         self._unhealthy[:, -minutes:] = False
+
+    def _drop_silent(self) -> None:
+        """Forget ids without any known minute, so that a fleet of passing names does not grow for ever."""
+        kept = np.flatnonzero(np.isfinite(self._requests).any(axis=1))
+        names = list(self._row)
+        self._row = {names[old]: new for new, old in enumerate(kept.tolist())}
+        self._p95, self._requests, self._failed = self._p95[kept], self._requests[kept], self._failed[kept]
+        self._unhealthy, self._frozen = self._unhealthy[kept], self._frozen[kept]
 
     def _put(
         self, ids: tuple[str, ...], requests: Floats, failed: Floats, latency: Floats, health: tuple[str, ...]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -106,3 +107,23 @@ def test_missing_names_the_minutes_to_read_oldest_first():
     assert found.missing(now) == [NOON - MINUTE]
     found.add(NOON - MINUTE, None)
     assert found.missing(now) == []
+
+
+def test_names_that_pass_through_are_forgotten_and_the_others_keep_their_usual():
+    found = Past()
+    for i in range(10):
+        found.add(NOON + i * MINUTE, frame(i))
+    crowd = frame(10)
+    many = tuple(f"x{n}" for n in range(2000))
+    wide = {
+        "node_requests": np.ones(2000),
+        "node_failed": np.zeros(2000),
+        "node_latency": np.ones((2000, BUCKETS)),
+    }
+    found.add(NOON + 10 * MINUTE, replace(crowd, node_ids=many, node_health=(), **wide))
+    for i in range(11, 10 + HORIZON):
+        found.add(NOON + i * MINUTE, frame(i))
+    assert len(found.baselines()) == 2001
+    found.add(NOON + 70 * MINUTE, frame(70))
+    assert found.baselines().keys() == {"a"}
+    assert found.baselines()["a"].rps == 10
