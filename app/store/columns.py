@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from app.errors import StoreError
 from app.model.series import BUCKETS, Floats
@@ -61,6 +62,22 @@ class Reader:
             values[np.unpackbits(mask, count=spec.rows).astype(bool)] = np.nan
         return values
 
+    def whole(self, spec: Spec) -> NDArray[np.int64]:
+        """The next column as whole numbers, for columns that never are anything else."""
+        if spec.nulls or spec.scale != 1:
+            raise StoreError("a stored column of whole numbers has fractions or gaps")
+        return self._packed(spec).astype(np.int64)
+
+    def _packed(self, spec: Spec) -> NDArray[Any]:
+        dtype = _KNOWN.get(spec.dtype)
+        if dtype is None:
+            raise StoreError(f"a stored column has the unknown type {spec.dtype!r}")
+        raw = self.take(spec.rows * dtype.itemsize)
+        if dtype.itemsize == 1:
+            return np.frombuffer(raw, dtype)
+        planes = np.frombuffer(raw, np.uint8).reshape(dtype.itemsize, spec.rows)
+        return np.ascontiguousarray(planes.T).view(dtype).reshape(spec.rows)
+
 
 def pack(values: Floats) -> tuple[Spec, bytes]:
     """A column of n floats as (spec, bytes)."""
@@ -87,14 +104,14 @@ def _narrowest(values: Floats) -> tuple[np.dtype[Any], int, Floats]:
     return fitting, scale, stored
 
 
-def flat_cells(histograms: Floats) -> tuple[np.ndarray[Any, np.dtype[np.int64]], Floats]:
+def flat_cells(histograms: Floats) -> tuple[NDArray[np.int64], Floats]:
     """Histogram rows (n, BUCKETS) as (row * BUCKETS + bucket, count) of the non-zero cells, ascending."""
     flat = np.ascontiguousarray(histograms, np.float64).reshape(-1)
     cells = np.flatnonzero(flat)
     return cells, flat[cells]
 
 
-def dense(cells: np.ndarray[Any, np.dtype[np.int64]], counts: Floats, rows: int) -> Floats:
+def dense(cells: NDArray[np.int64], counts: Floats, rows: int) -> Floats:
     """The inverse of `flat_cells`: shape (rows, BUCKETS)."""
     flat = np.zeros(rows * BUCKETS)
     flat[cells] = counts

@@ -205,10 +205,16 @@ def _pack_block(block: Block) -> tuple[_BlockHeader, bytes]:
 
 
 def _take_block(reader: Reader, header: _BlockHeader) -> Block:
-    requests, failed, per_row, buckets, counts, codes = (reader.floats(spec) for spec in header.columns)
-    rows = np.repeat(np.arange(len(requests)), per_row.astype(np.int64))
-    words = np.array(header.health, object)[codes.astype(np.int64)] if len(codes) else ()
-    return Block(requests, failed, rows * BUCKETS + buckets.astype(np.int64), counts, tuple(words))
+    columns = header.columns
+    requests, failed = reader.floats(columns[0]), reader.floats(columns[1])
+    per_row, buckets = reader.whole(columns[2]), reader.whole(columns[3])
+    counts, codes = reader.floats(columns[4]), reader.whole(columns[5])
+    cells = np.repeat(np.arange(0, len(requests) * BUCKETS, BUCKETS), per_row)
+    if len(cells) != len(buckets) or len(buckets) != len(counts):
+        raise StoreError("a stored histogram does not fit its rows")
+    cells += buckets
+    words = np.array(header.health, object)[codes] if len(codes) else ()
+    return Block(requests, failed, cells, counts, tuple(words))
 
 
 def _seal(magic: bytes, header: bytes, columns: bytes) -> bytes:
