@@ -10,7 +10,7 @@ from typing import Any
 
 from demo import kube_discovery as discovery
 from demo import kube_errors as errors
-from demo import kube_read, kube_watch, kube_write
+from demo import kube_read, kube_remove, kube_watch, kube_write
 from demo.cluster import Cluster
 from demo.kube_access import Access, Wish
 from demo.kube_errors import Refusal
@@ -164,7 +164,7 @@ class Api:
             return self._read(request, target)
         if method == "POST":
             if target.sub == "eviction":
-                return kube_write.evict(cluster, request, target)
+                return kube_remove.evict(cluster, request, target)
             if not target.name and (target.namespace or not target.kind.namespaced):
                 return kube_write.create(cluster, request, target)
         if method == "PUT" and target.name and target.sub in ("", "scale", "status"):
@@ -172,7 +172,7 @@ class Api:
         if method == "PATCH" and target.name and target.sub in ("", "scale", "status"):
             return kube_write.patch(cluster, request, target)
         if method == "DELETE" and target.name and not target.sub:
-            return kube_write.delete(cluster, request, target)
+            return kube_remove.delete(cluster, request, target)
         raise errors.wrong_method()
 
     def _read(self, request: Request, target: Target) -> Answer:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from demo.controllers import Engine
 from demo.kube_endpoints import PodIndex
 from demo.kube_kinds import AUTOSCALER, DEPLOYMENT, STATEFUL_SET, Key, Kind, Obj
-from demo.kube_nodes import asked_cpu
+from demo.kube_node import asked_cpu
 from demo.kube_objects import condition, is_leaving, is_ready
 from demo.kube_scale import set_replicas
 from demo.kube_store import Change

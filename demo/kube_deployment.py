@@ -6,8 +6,6 @@ with observedGeneration, about 0.1 s after the write of the spec.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from demo.controllers import Engine
 from demo.kube_kinds import DEPLOYMENT, REPLICA_SET, Key, Obj, key_of
 from demo.kube_objects import (
@@ -18,14 +16,14 @@ from demo.kube_objects import (
     MAX_NOTE,
     REVISION_NOTE,
     condition,
-    condition_of,
     hash_of,
     is_leaving,
     owner_reference,
     with_labels,
 )
+from demo.kube_progress import Reporter
 from demo.kube_replicaset import deployment_of, put_status
-from demo.kube_rollout import Limits, complete, limits_of, merged_status, progressed, shrink_plan, spread
+from demo.kube_rollout import Limits, complete, limits_of, merged_status, shrink_plan, spread
 from demo.kube_store import Change
 
 NOT_COPIED = {
@@ -38,14 +36,6 @@ NOT_COPIED = {
 }
 
 
-@dataclass(slots=True)
-class Progress:
-    """When a rollout last came closer, in model seconds."""
-
-    since: float
-    generation: int = 0
-
-
 class Deployments:
     """One Deployment at a time."""
 
@@ -53,7 +43,7 @@ class Deployments:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.progress: dict[str, Progress] = {}
+        self.reporter = Reporter(engine, self.name)
         self._names: dict[
             str, tuple[int, str]
         ] = {}  # uid -> (generation, name of the ReplicaSet it asks for)
@@ -63,7 +53,7 @@ class Deployments:
         if change.entry.kind is DEPLOYMENT:
             if change.type == "DELETED":
                 uid = change.entry.obj["metadata"]["uid"]
-                self.progress.pop(uid, None)
+                self.reporter.forget(uid)
                 self._names.pop(uid, None)
             else:
                 self.engine.wake(self.name, change.entry.key)
@@ -134,7 +124,7 @@ class Deployments:
                 list(status.get("conditions") or ()), "Progressing", "True", "NewReplicaSetCreated", message,
                 engine.stamp(), updated=True,
             )  # fmt: skip
-        self.progress[meta["uid"]] = Progress(engine.now, meta["generation"])
+        self.reporter.begin(meta["uid"])
         engine.store.put(
             DEPLOYMENT, {**deployment, "metadata": {**meta, "annotations": notes}, "status": status}
         )
@@ -235,90 +225,10 @@ class Deployments:
         if deployment is None:
             return
         olds, new = self._replica_sets(deployment)
-        old = deployment.get("status") or {}
         status = merged_status(deployment, olds, new)
-        status["conditions"] = self._conditions(deployment, olds, new, old, status)
+        sets = [*([new] if new else ()), *olds]
+        status["conditions"] = self.reporter.conditions(deployment, sets, self._name(deployment), status)
         put_status(engine, DEPLOYMENT, deployment, status)
-
-    def _conditions(
-        self, deployment: Obj, olds: list[Obj], new: Obj | None, old: Obj, status: Obj
-    ) -> list[Obj]:
-        stamp, limits = self.engine.stamp(), limits_of(deployment)
-        conditions = list(old.get("conditions") or ())
-        enough = status.get("availableReplicas", 0) >= limits.desired - limits.unavailable
-        if enough:
-            words = ("True", "MinimumReplicasAvailable", "Deployment has minimum availability.")
-        else:
-            words = ("False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
-        conditions = condition(conditions, "Available", *words, stamp, updated=True)
-        conditions = self._progressing(deployment, new, old, status, conditions)
-        failure = next((c for c in map(_failure, [*([new] if new else ()), *olds]) if c), None)
-        if failure is None:
-            return [one for one in conditions if one["type"] != "ReplicaFailure"]
-        return condition(
-            conditions, "ReplicaFailure", "True", failure["reason"], failure["message"], stamp, updated=True
-        )
-
-    def _progressing(
-        self, deployment: Obj, new: Obj | None, old: Obj, status: Obj, conditions: list[Obj]
-    ) -> list[Obj]:
-        engine, stamp = self.engine, self.engine.stamp()
-        now = condition_of(deployment, "Progressing")
-        if deployment["spec"].get("paused"):
-            return condition(
-                conditions,
-                "Progressing",
-                "Unknown",
-                "DeploymentPaused",
-                "Deployment is paused",
-                stamp,
-                updated=True,
-            )
-        progress = self.progress.setdefault(deployment["metadata"]["uid"], Progress(engine.now))
-        name = new["metadata"]["name"] if new else ""
-        if now.get("reason") == "DeploymentPaused":
-            progress.since = engine.now
-            return condition(
-                conditions,
-                "Progressing",
-                "Unknown",
-                "DeploymentResumed",
-                "Deployment is resumed",
-                stamp,
-                updated=True,
-            )
-        settled = status["replicas"] == status.get("updatedReplicas", 0)
-        if settled and now.get("reason") == "NewReplicaSetAvailable":
-            return conditions
-        if complete(deployment, status):
-            words = f'ReplicaSet "{name}" has successfully progressed.'
-            return condition(
-                conditions, "Progressing", "True", "NewReplicaSetAvailable", words, stamp, updated=True
-            )
-        if progressed(old, status):
-            progress.since = engine.now
-            words = f'ReplicaSet "{name}" is progressing.'
-            return condition(
-                conditions, "Progressing", "True", "ReplicaSetUpdated", words, stamp, updated=True
-            )
-        return self._late(deployment, name, progress, conditions)
-
-    def _late(self, deployment: Obj, name: str, progress: Progress, conditions: list[Obj]) -> list[Obj]:
-        limit = deployment["spec"].get("progressDeadlineSeconds", 600)
-        waited = self.engine.now - progress.since
-        if waited < limit:
-            self.engine.wake(self.name, key_of(deployment), limit - waited + 0.01)
-            return conditions
-        words = f'ReplicaSet "{name}" has timed out progressing.'
-        return condition(
-            conditions,
-            "Progressing",
-            "False",
-            "ProgressDeadlineExceeded",
-            words,
-            self.engine.stamp(),
-            updated=True,
-        )
 
     def _prune(self, key: Key) -> None:
         deployment = self.engine.store.get(DEPLOYMENT, key)
@@ -360,8 +270,3 @@ def _renumbered(replica_set: Obj, number: int, notes: Obj) -> Obj:
         past = [one for one in (old.get(HISTORY_NOTE) or "").split(",") if one]
         merged[HISTORY_NOTE] = ",".join([*past, former])
     return {**replica_set, "metadata": {**meta, "annotations": merged}}
-
-
-def _failure(replica_set: Obj) -> Obj | None:
-    found = condition_of(replica_set, "ReplicaFailure")
-    return found if found.get("status") == "True" else None

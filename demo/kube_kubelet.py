@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from demo.controllers import Engine, stamp_of
 from demo.kube_kinds import NODE, POD, Key, Obj
-from demo.kube_nodes import Nodes, zone_labels
+from demo.kube_node import zone_labels
+from demo.kube_nodes import Nodes
 from demo.kube_objects import is_leaving, is_ready, version_of
 from demo.kube_pods import bound, container_id, unschedulable, with_containers, with_ready
 from demo.kube_store import Change

@@ -20,7 +20,8 @@ from demo.kube_kinds import (
     Kind,
     Obj,
 )
-from demo.kube_nodes import CPUS_PER_NODE, LEASE_NAMESPACE, healthy_conditions, new_node
+from demo.kube_node import CPUS_PER_NODE, healthy_conditions, new_node
+from demo.kube_nodes import LEASE_NAMESPACE
 from demo.kube_objects import (
     CAUSE_NOTE,
     HASH_LABEL,

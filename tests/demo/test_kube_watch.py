@@ -199,3 +199,16 @@ def test_health_needs_no_token_and_refuses_a_wrong_one(caller):
     assert caller.call("GET", "/version", user="anonymous")[2]["gitVersion"] == "v1.36.2"
     assert caller.call("GET", "/livez", user="bad")[0] == 401
     assert caller.call("GET", "/apis", user="anonymous")[0] == 403
+
+
+@pytest.mark.parametrize(("length", "status"), [("-5", 400), ("many", 400), ("99999999", 413)])
+def test_impossible_length_of_a_body_is_refused(caller, length, status):
+    assert caller.call("POST", DEPLOYMENTS, b"{}", Content_Length=length)[0] == status
+
+
+def test_fault_of_the_simulator_is_an_internal_error(caller, demo):
+    with demo.cluster.lock:
+        kind, old = demo.cluster.workload("shop", "order")
+        demo.cluster.store.put(kind, {name: value for name, value in old.items() if name != "spec"})
+    status, _, body = caller.call("GET", f"{DEPLOYMENTS}/order/scale")
+    assert (status, body["reason"]) == (500, "InternalError")
