@@ -193,10 +193,7 @@ def axe() -> Callable[[Page], list[str]]:
     def look(page: Page) -> list[str]:
         page.evaluate(source)
         found = page.evaluate("(tags) => axe.run(document, {runOnly: tags})", TAGS)
-        return [
-            f"{one['id']}: {node['target']} {node['failureSummary']}"
-            for one in found["violations"]
-            for node in one["nodes"]
-        ]
+        nodes = [(one["id"], node) for one in found["violations"] for node in one["nodes"]]
+        return [f"{name}: {node['target']} {node['failureSummary']}" for name, node in nodes]
 
     return look

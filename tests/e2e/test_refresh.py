@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -67,8 +68,10 @@ def test_opened_details_stay_open(visit, served):
 
 def test_typed_text_and_choices_survive_in_focus_and_out_of_it(visit, served):
     markup = (
-        '<p>{word}</p><label>First <input id="one" value="{word}"></label><label>Two <input id="two" value="{word}"></label>'
-        '<label>Three <textarea id="three">{word}</textarea></label><label>Four <input id="four" type="checkbox"></label>'
+        '<p>{word}</p><label>First <input id="one" value="{word}"></label>'
+        '<label>Two <input id="two" value="{word}"></label>'
+        '<label>Three <textarea id="three">{word}</textarea></label>'
+        '<label>Four <input id="four" type="checkbox"></label>'
         '<label>Five <select id="five"><option selected>a</option><option>b</option></select></label>'
         '<label>Six <input id="six" value="{word}"></label>'
     )
@@ -142,9 +145,8 @@ def test_ages_are_painted_with_the_morph_and_never_show_the_bare_time(visit, ser
     change(served, cart=HealthStatus.DEGRADED)
     again(page)
     expect(page.locator("#svc-demo\\:shop\\:cart.tile")).to_be_visible()
-    assert re.fullmatch(
-        r"\d+ s ago|\d+ m.* ago", page.locator("#svc-demo\\:shop\\:cart .tile-age").inner_text().strip()
-    )
+    age = page.locator("#svc-demo\\:shop\\:cart .tile-age").inner_text().strip()
+    assert re.fullmatch(r"\d+ s ago|\d+ m.* ago", age)
 
 
 # -- what each answer does ---------------------------------------------------------------------------------
@@ -243,13 +245,8 @@ def test_values_of_known_rows_change_while_the_list_is_held(visit, served):
     page = visit("/")
     page.locator(".tile").first.hover()
     fleet = make_fleet(clock.now(), cart=HealthStatus.FAILING)
-    slower = [
-        type(one)(**{f: getattr(one, f) for f in one.__slots__} | {"rps": 7.0})
-        if one.name == "order"
-        else one
-        for one in fleet.nodes
-    ]
-    show(served.site.store, type(fleet)("demo", fleet.as_of, fleet.window, tuple(slower), fleet.edges))
+    slower = tuple(replace(one, rps=7.0) if one.name == "order" else one for one in fleet.nodes)
+    show(served.site.store, replace(fleet, nodes=slower))
     served.site.parts.reader.forget()
     again(page)
     expect(page.locator("#svc-demo\\:shop\\:order")).to_contain_text("7 rps")

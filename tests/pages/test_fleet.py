@@ -73,7 +73,7 @@ def test_unknown_numbers_are_no_data_and_old_ones_say_that_nothing_newer_came(ge
 
 
 def test_the_telling_sparkline_has_words_and_the_tone_of_its_reason(get):
-    drawn = [one for one in get("/").all("svg", class_="spark-crit")]
+    drawn = get("/").all("svg", class_="spark-crit")
     assert len(drawn) == 1
     label = drawn[0].attributes["aria-label"]
     assert label.startswith("errors, last hour: lowest 0 %, highest 12 %, now 12 %, at ")
@@ -169,7 +169,7 @@ def test_hostile_names_are_shown_as_text_cut_and_encoded(site, get):
         and "src" not in one.attributes
         and one.attributes.get("type") != "importmap"
     ]
-    names = [one for one in page.all("a", class_="tile-name")]
+    names = page.all("a", class_="tile-name")
     assert any(one.text == "<img src=x onerror=alert(1)>" for one in names)
     assert all(len(one.text) <= 60 for one in names)
     assert all(one.attributes["href"].startswith("/services/demo/shop/") for one in names)
@@ -179,9 +179,8 @@ def test_hostile_names_are_shown_as_text_cut_and_encoded(site, get):
 
 def test_no_more_than_two_hundred_rows_are_drawn(site, get):
     base = make_fleet(clock.now())
-    many = renamed(base, []).nodes + tuple(
-        make_service(f"svc-{place}", clock.now(), status=HealthStatus.HEALTHY) for place in range(450)
-    )
+    now, healthy = clock.now(), HealthStatus.HEALTHY
+    many = tuple(make_service(f"svc-{place}", now, status=healthy) for place in range(450))
     show(site.store, type(base)("demo", clock.now(), base.window, many))
     site.parts.reader.forget()
     page = get("/")

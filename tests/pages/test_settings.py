@@ -99,11 +99,8 @@ def test_a_token_form_names_what_is_wrong_and_keeps_what_was_typed(site):
     )
     assert "Give it a name" in page.one("p", id="name-fault").text
     assert "every token does" in page.one("p", id="life-fault").text
-    refused = Page(
-        post(client, "/settings/tokens", status=422, name="mine", scope="admin", life="30").get_data(
-            as_text=True
-        )
-    )
+    answer = post(client, "/settings/tokens", status=422, name="mine", scope="admin", life="30")
+    refused = Page(answer.get_data(as_text=True))
     assert "higher role than its maker" in refused.one("p", id="scope-fault").text
     assert refused.one("input", name="name").attributes["value"] == "mine"
 

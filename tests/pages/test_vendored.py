@@ -42,7 +42,10 @@ def test_the_python_and_the_browser_part_of_plotly_are_the_same_version():
 
 
 def test_the_style_rules_of_plotly_are_read_from_its_table_in_the_order_of_insertion():
-    bundle = """;var a={"X,X div":'font-family:"Open Sans",serif;',"X a":"color:red;",Y:"top:1px;","Y p":"margin:0;"};for(k in a)"""
+    table = (
+        """{"X,X div":'font-family:"Open Sans",serif;',"X a":"color:red;",Y:"top:1px;","Y p":"margin:0;"}"""
+    )
+    bundle = f";var a={table};for(k in a)"
     assert hatch_build.plotly_css(bundle).splitlines() == [
         ".plotly-notifier p{margin:0;}",
         ".plotly-notifier{top:1px;}",
@@ -70,5 +73,5 @@ def test_a_changed_or_missing_file_is_noticed(tmp_path):
 
 def test_without_npm_a_build_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(hatch_build.VendorError, match="install Node.js"):
+    with pytest.raises(hatch_build.VendorError, match=r"install Node\.js"):
         hatch_build.vendor(tmp_path)

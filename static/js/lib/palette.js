@@ -50,6 +50,10 @@ function move(event, input, results) {
     event.preventDefault();
     hits[0].click();
   }
+  if (event.key === "Escape") {
+    event.preventDefault(); // Chromium would only empty the field
+    input.closest("dialog")?.close();
+  }
   if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
   event.preventDefault();
   const next = place + (event.key === "ArrowDown" ? 1 : -1);
