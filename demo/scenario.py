@@ -198,10 +198,13 @@ class Director:
     _scenario: Scenario | None = None
     _began: float = 0.0
 
-    def schedule(self, name: str) -> None:
-        """Begin `name` 60 s from now (wall time). Raises UnknownScenario."""
-        self._scenario = _named(name)()
-        self.name, self.state, self.onset = name, ScenarioState.WAITING, clock.now() + DELAY
+    def schedule(self, name: str, delay: timedelta = DELAY) -> None:
+        """Begin `name` after `delay` of wall time; a running one ends now. Raises UnknownScenario."""
+        kind = _named(name)
+        with self.fleet.lock:
+            self.end()
+            self._scenario = kind()
+            self.name, self.state, self.onset = name, ScenarioState.WAITING, clock.now() + delay
 
     def start(self, name: str) -> None:
         """Begin `name` now; a running one ends first. Raises UnknownScenario, ScenarioImpossible."""

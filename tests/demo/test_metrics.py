@@ -221,6 +221,8 @@ def test_the_control_address_starts_and_ends_a_scenario():
         with urllib.request.urlopen(f"{url}/scenario", timeout=5) as answer:
             assert json.load(answer) == said
         assert _post(f"{url}/scenario", b'{"name": null}')[1]["state"] == "ended"
+        later = _post(f"{url}/scenario", b'{"name": "traffic-surge", "after_seconds": 60}')[1]
+        assert (later["name"], later["state"]) == ("traffic-surge", "waiting")
 
 
 @pytest.mark.parametrize(
@@ -231,6 +233,10 @@ def test_the_control_address_starts_and_ends_a_scenario():
         (b"{", "application/json", {}, 400),
         (b'["traffic-surge"]', "application/json", {}, 400),
         (b'{"name": 3}', "application/json", {}, 400),
+        (b"{}", "application/json", {}, 400),
+        (b'{"name": "traffic-surge", "after_seconds": -1}', "application/json", {}, 400),
+        (b'{"name": "traffic-surge", "after_seconds": NaN}', "application/json", {}, 400),
+        (b'{"name": "traffic-surge", "after_seconds": true}', "application/json", {}, 400),
         (b'{"name": "traffic-surge"}', "application/json", {"Origin": "http://evil.example"}, 403),
     ],
 )
