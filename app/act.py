@@ -27,7 +27,7 @@ from app.errors import (
     NotAllowed,
     QuarterdeckError,
 )
-from app.model.action import ActionState, Plan, Target
+from app.model.action import ActionState, Plan, Target, person_of
 from app.store import actions, audit
 from app.store.actions import ActionRow
 from app.store.engine import Store
@@ -289,7 +289,7 @@ def _asked(store: Store, principal: Caller, action_id: str) -> ActionRow:
     row = load(store, action_id)
     if not principal.allows("approve"):
         raise NotAllowed(f"{principal.name} may not approve")
-    if principal.name == row.proposer:
+    if principal.name == person_of(row.proposer):
         raise NotAllowed("who proposed it cannot approve it: ask a second person")
     if row.state is not _S.AWAITING_APPROVAL:
         raise ActionConflict(f"it is {row.state.value}: nobody waits for an approval")

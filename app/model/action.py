@@ -45,6 +45,19 @@ _FINAL = frozenset(
 )
 
 
+_VIA = " via "  # names of people hold no spaces
+
+
+def token_name(owner: str, token: str) -> str:
+    """How a program is called where it acts: by its owner and its token."""
+    return f"{owner}{_VIA}{token}"
+
+
+def person_of(name: str) -> str:
+    """The person behind a name, be it the person or a token of theirs: four eyes need two persons."""
+    return name.partition(_VIA)[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """The workload an action is about."""

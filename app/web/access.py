@@ -110,19 +110,6 @@ class Principal:
         return "fleet" if self.allows(Permission.READ) else "none"
 
 
-_VIA = " via "  # names of people hold no spaces
-
-
-def token_name(owner: str, token: str) -> str:
-    """How a program is called in logs and in the audit: by its owner and its token."""
-    return f"{owner}{_VIA}{token}"
-
-
-def person_of(name: str) -> str:
-    """The person behind a name, be it the person or a token of theirs: four eyes need two persons."""
-    return name.partition(_VIA)[0]
-
-
 NOBODY = Principal("anonymous")
 
 

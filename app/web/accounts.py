@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from app import clock
 from app.config import Secret
 from app.errors import BadInput, NotAllowed
+from app.model.action import token_name
 from app.store import audit, sessions, settings, tokens, users
 from app.web import passwords
-from app.web.access import ROLES, Kind, Principal, token_name
+from app.web.access import ROLES, Kind, Principal
 
 if TYPE_CHECKING:
     from app.store.engine import Store
