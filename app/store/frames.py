@@ -9,16 +9,28 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select, update
+from sqlalchemy import and_, bindparam, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.errors import StoreError
 from app.model.fleet import Frame
 from app.model.series import Window
 from app.store.frame_blob import decode_stored, encode_frame, frame_of
-from app.store.frame_cover import MINUTE, TIERS, Tile, aligned, cover, floor, gaps, moment, seconds
+from app.store.frame_cover import (
+    HOUR,
+    MINUTE,
+    TEN_MINUTES,
+    TIERS,
+    Tile,
+    aligned,
+    cover,
+    floor,
+    gaps,
+    moment,
+    seconds,
+)
 from app.store.frame_merge import merge
-from app.store.frame_rows import load, names_of, put, select_tiles, starts
+from app.store.frame_rows import load, names_of, put, starts
 from app.store.frame_series import Line, Series, series
 from app.store.frame_tiers import compact, forget, roll_up
 from app.store.tables import frames
@@ -38,6 +50,22 @@ __all__ = [
 ]
 
 _ONE_MINUTE = timedelta(minutes=1)
+
+# Built once: putting the statement together costs more than reading the row.
+_AT = (
+    select(frames.c.body)
+    .where(frames.c.cluster == bindparam("cluster"))
+    .where(
+        or_(
+            and_(frames.c.tier == MINUTE, frames.c.start == bindparam("minute")),
+            and_(frames.c.tier == MINUTE, frames.c.start == bindparam("minute_before")),
+            and_(frames.c.tier == TEN_MINUTES, frames.c.start == bindparam("ten_minutes")),
+            and_(frames.c.tier == HOUR, frames.c.start == bindparam("hour")),
+        )
+    )
+    .order_by(frames.c.tier, frames.c.start.desc())
+    .limit(1)
+)
 
 
 def write(session: Session, frame: Frame) -> None:
@@ -59,15 +87,10 @@ def at(session: Session, cluster: str, when: datetime, length: timedelta = _ONE_
     """
     if length > _ONE_MINUTE:
         return merged(session, cluster, Window(when - length, when))
-    now = seconds(when)
-    minute = floor(now, MINUTE)
-    wanted: list[Tile] = [(MINUTE, minute), (MINUTE, minute - MINUTE)]
-    wanted += [(tier, floor(now, tier)) for tier in TIERS[1:]]
-    query = select_tiles(cluster, wanted).order_by(frames.c.tier, frames.c.start.desc()).limit(1)
-    row = session.execute(query).one_or_none()
-    if row is None:
+    found = session.connection().execute(_AT, _holding(cluster, seconds(when))).one_or_none()
+    if found is None:
         return None
-    stored = decode_stored(row.body)
+    stored = decode_stored(found.body)
     return frame_of(cluster, stored, names_of(session, [stored.names])[stored.names])
 
 
@@ -97,6 +120,18 @@ def missing(session: Session, cluster: str, window: Window) -> list[Window]:
     """Stretches of the window that no frame of any tier covers, for back-fill."""
     start, end = aligned(window)
     return gaps(starts(session, cluster, start, end), start, end)
+
+
+def _holding(cluster: str, now: int) -> dict[str, object]:
+    """What `_AT` is asked with: every frame that can hold the moment, and the last full minute."""
+    minute = floor(now, MINUTE)
+    return {
+        "cluster": cluster,
+        "minute": moment(minute),
+        "minute_before": moment(minute - MINUTE),
+        "ten_minutes": moment(floor(now, TEN_MINUTES)),
+        "hour": moment(floor(now, HOUR)),
+    }
 
 
 def _spoil(session: Session, cluster: str, tile: Tile) -> None:
