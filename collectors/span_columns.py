@@ -8,56 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from app.model.fleet import Identity
 from app.model.series import Floats
 from app.model.trace import sampling_multiplier
 from collectors.otlp_body import Malformed
 from collectors.otlp_wire import (
     JsonSpan,
     Wanted,
-    json_attributes,
-    json_links,
     parse_json,
     parse_protobuf,
-    proto_attributes,
-    proto_links,
-    proto_pick,
-    resource_attributes,
     status_is_error,
 )
+from collectors.span_origin import Origin, json_origin, proto_origin, ratio
+from collectors.span_rows import JsonRows, ProtoRows, Rows
 
 U64 = NDArray[np.uint64]
 I64 = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-Picked = tuple[Any, ...]  # attributes of one span as its rows keep them; hashable
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)  # any odd constant spreads trace ids; this one is 2^64 / golden ratio
 _NONE = bytes(8)
 _NO_TRACE = bytes(16)
 _FUTURE_NS = 60 * 10**9  # clocks of senders may be this far ahead
-_NAME = 512
-
-_WORKLOADS = ("deployment", "statefulset", "daemonset", "cronjob", "job", "replicaset")
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Who sent spans, from their resource. No service name = None: such spans have no place on a map."""
-
-    service: Identity | None
-    version: str
-    attributes: tuple[tuple[str, str], ...]
-
-    def number(self, key: str) -> float | None:
-        """A resource attribute as a number in (0, 1], if it is one."""
-        return ratio(dict(self.attributes).get(key, ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,22 +48,6 @@ class Flaws:
     def rejected(self) -> int:
         """Spans refused in the answer (a span without a service name is accepted and ignored)."""
         return self.ids + self.times
-
-
-class Rows(Protocol):
-    """The parsed spans behind the columns."""
-
-    def pick(self, row: int, wanted: Wanted) -> Picked:
-        """The wanted attributes of a span, undecoded: equal picks hold equal attributes."""
-        ...
-
-    def attributes(self, picked: Picked) -> dict[str, str]:
-        """Picked attributes as text."""
-        ...
-
-    def links(self, row: int) -> list[tuple[bytes, bytes]]:
-        """(trace id, span id) of each link of a span."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,46 +92,8 @@ class _Raw:
     start: list[int]
     end: list[int]
     error: list[int]
-    tracestate: list[str] | None
+    tracestate: list[bytes]
     bad: list[int]
-
-
-class ProtoRows:
-    """Spans of a protobuf body."""
-
-    def __init__(self, spans: list[Any]) -> None:
-        self.spans = spans
-
-    def pick(self, row: int, wanted: Wanted) -> Picked:
-        """The wanted attributes of a span, undecoded."""
-        return proto_pick(self.spans[row].attributes, wanted)
-
-    def attributes(self, picked: Picked) -> dict[str, str]:
-        """Picked attributes as text."""
-        return proto_attributes(picked)
-
-    def links(self, row: int) -> list[tuple[bytes, bytes]]:
-        """(trace id, span id) of each link."""
-        return proto_links(self.spans[row].links)
-
-
-class JsonRows:
-    """Spans of a JSON body."""
-
-    def __init__(self, spans: list[JsonSpan]) -> None:
-        self.spans = spans
-
-    def pick(self, row: int, wanted: Wanted) -> Picked:
-        """The wanted attributes of a span; JSON has to be decoded to find them."""
-        return tuple(json_attributes(self.spans[row].attributes, wanted).items())
-
-    def attributes(self, picked: Picked) -> dict[str, str]:
-        """Picked attributes as text."""
-        return dict(picked)
-
-    def links(self, row: int) -> list[tuple[bytes, bytes]]:
-        """(trace id, span id) of each link."""
-        return json_links(self.spans[row].links)
 
 
 def mix(trace_id: bytes, span_id: bytes) -> int:
@@ -189,7 +111,7 @@ def read_protobuf(body: bytes, *, now_ns: int, sampling_attribute: str | None = 
         before = len(spans)
         for scope in group.scope_spans:
             spans.extend(scope.spans)
-        origins.append(_proto_origin(group.resource))
+        origins.append(proto_origin(group.resource))
         counts.append(len(spans) - before)
     spans_ids, traces = [s.span_id for s in spans], [s.trace_id for s in spans]
     parents = [s.parent_span_id or _NONE for s in spans]
@@ -205,9 +127,7 @@ def read_protobuf(body: bytes, *, now_ns: int, sampling_attribute: str | None = 
         start=[s.start for s in spans],
         end=[s.end for s in spans],
         error=[i for i, s in enumerate([s.status for s in spans]) if s and status_is_error(s)],
-        tracestate=[s.trace_state[:512].decode("ascii", "replace") for s in spans]
-        if b"th:" in body
-        else None,
+        tracestate=[s.trace_state for s in spans],
         bad=bad,
     )
     return _batch(raw, body, now_ns=now_ns, sampling_attribute=sampling_attribute)
@@ -222,7 +142,7 @@ def read_json(body: bytes, *, now_ns: int, sampling_attribute: str | None = None
         before = len(spans)
         for scope in group.scope_spans or []:
             spans.extend(scope.spans or [])
-        origins.append(_json_origin(bytes(group.resource.attributes) if group.resource else b"[]"))
+        origins.append(json_origin(bytes(group.resource.attributes) if group.resource else b"[]"))
         counts.append(len(spans) - before)
     traces = [_unhex(s.trace_id) for s in spans]
     span_ids = [_unhex(s.span_id) for s in spans]
@@ -239,7 +159,7 @@ def read_json(body: bytes, *, now_ns: int, sampling_attribute: str | None = None
         start=[s.start_time_unix_nano or 0 for s in spans],
         end=[s.end_time_unix_nano or 0 for s in spans],
         error=[i for i, s in enumerate(spans) if s.status is not None and s.status.code == 2],
-        tracestate=[(s.trace_state or "")[:512] for s in spans] if b"th:" in body else None,
+        tracestate=[(s.trace_state or "").encode() for s in spans],
         bad=bad,
     )
     return _batch(raw, body, now_ns=now_ns, sampling_attribute=sampling_attribute)
@@ -319,9 +239,10 @@ def _weights(raw: _Raw, origin: NDArray[np.int32], body: bytes, attribute: str |
     weights: Floats = by_origin[origin]
     if attribute and attribute.encode() in body:
         _by_span_attribute(raw, weights, attribute)
-    if raw.tracestate is not None:
-        known = {text: sampling_multiplier(text) for text in set(raw.tracestate)}
-        told = np.array([known[text] or 0.0 for text in raw.tracestate])
+    if any(raw.tracestate):
+        states = set(raw.tracestate)
+        known = {state: sampling_multiplier(state[:512].decode("ascii", "replace")) for state in states}
+        told = np.array([known[state] or 0.0 for state in raw.tracestate])
         weights = np.where(told > 0, told, weights)
     return weights
 
@@ -335,36 +256,3 @@ def _by_span_attribute(raw: _Raw, weights: Floats, attribute: str) -> None:
                 told = ratio(raw.rows.attributes(raw.rows.pick(row, wanted)).get(attribute, ""))
                 weights[row] = 1 / (told or 1.0)
         first += count
-
-
-def ratio(text: str) -> float | None:
-    """A sampling ratio in (0, 1], or None."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if 1e-9 <= value <= 1 else None
-
-
-@lru_cache(maxsize=4096)
-def _proto_origin(resource: bytes) -> Origin:
-    return _origin(resource_attributes(resource))
-
-
-@lru_cache(maxsize=4096)
-def _json_origin(attributes: bytes) -> Origin:
-    return _origin(json_attributes(msgspec.Raw(attributes), None))
-
-
-def _origin(found: dict[str, str]) -> Origin:
-    name = found.get("service.name", "")[:_NAME]
-    workload = next((found[key] for kind in _WORKLOADS if (key := f"k8s.{kind}.name") in found), "")
-    service = Identity(
-        name=name,
-        namespace=(found.get("k8s.namespace.name") or found.get("service.namespace", ""))[:_NAME],
-        workload=workload[:_NAME],
-        pod=found.get("k8s.pod.name", "")[:_NAME],
-        pod_uid=found.get("k8s.pod.uid", "")[:_NAME],
-    )
-    small = tuple((key, text) for key, text in found.items() if len(text) <= 32)
-    return Origin(service if name else None, found.get("service.version", "")[:_NAME], small)

@@ -10,164 +10,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from app.model.series import Floats, bucket_of
 from app.model.trace import SpanKind
-from collectors.otlp_wire import Wanted
-from collectors.span_columns import I64, U64, Batch, Bools, Picked, Rows, mix
+from collectors.span_columns import I64, U64, Batch, Bools
+from collectors.span_flush import Flush, PeerReader, fresh, gather
 from collectors.span_ledger import STEP_NS, Ledger
+from collectors.span_pairs import HALF, Halves, either, in_order, match
 from collectors.span_parties import EdgeRows, Parties
 from collectors.span_peers import (
     MOST_MESSAGES,
-    PEER_KEYS,
     PROTOCOL_KEYS,
-    STATUS_KEYS,
-    URL_KEYS,
     Peer,
     Role,
-    outcome_of,
-    peer_of,
     protocol_of,
 )
 
-# One waiting half. peer: party its attributes name, -1 = none. span: index in the flush it came with, -1 = before.
-HALF = np.dtype(
-    [
-        ("key", "u8"),
-        ("party", "i8"),
-        ("peer", "i8"),
-        ("end", "i8"),
-        ("arrived", "i8"),
-        ("weight", "f8"),
-        ("bucket", "i8"),
-        ("outcome", "i1"),
-        ("queued", "?"),
-        ("protocol", "i4"),
-        ("span", "i4"),
-    ]
-)
-Halves = NDArray[np.void]
-
 _MAX_CONTEXTS = 50_000
-_MAX_PEERS = 20_000
-ANY = -1  # a peer that is the same for every caller
 _MAX_PROTOCOLS = 1000
-
-
-@dataclass(slots=True)
-class Flush:
-    """All spans of several batches in columns; `read` and `links` reach back to single spans."""
-
-    batches: Sequence[Batch]
-    batch: I64
-    row: I64
-    key: U64
-    parent: U64
-    root: Bools
-    kind: NDArray[np.int8]
-    end: I64
-    bucket: I64
-    outcome: NDArray[np.int8]
-    weight: Floats
-    party: I64
-    version_row: I64
-    arrived: I64
-
-    def rows(self, span: int) -> Rows:
-        """Where the details of a span are found, under the number in `row`."""
-        return self.batches[int(self.batch[span])].rows
-
-    def read(self, span: int, wanted: Wanted) -> dict[str, str]:
-        """The wanted attributes of one span."""
-        rows = self.rows(span)
-        return rows.attributes(rows.pick(int(self.row[span]), wanted))
-
-    def links(self, span: int) -> list[int]:
-        """Keys of the spans it links to."""
-        found = self.rows(span).links(int(self.row[span]))
-        return [mix(*link) for link in found if len(link[0]) == 16 and len(link[1]) == 8]
-
-
-def gather(batches: Sequence[Batch], parties: Parties) -> Flush:
-    """Batches side by side, with parties and outcomes looked up."""
-    party, version_row = _origins(batches, parties)
-    seconds = np.concatenate([(b.end - b.start) for b in batches]) / 1e9
-    lengths = [len(b) for b in batches]
-    flush = Flush(
-        batches=batches,
-        batch=np.repeat(np.arange(len(batches)), lengths),
-        row=np.concatenate([b.row for b in batches]).astype(np.int64),
-        key=np.concatenate([b.key for b in batches]),
-        parent=np.concatenate([b.parent for b in batches]),
-        root=np.concatenate([b.root for b in batches]),
-        kind=np.concatenate([b.kind for b in batches]),
-        end=np.concatenate([b.end for b in batches]),
-        bucket=bucket_of(seconds),
-        outcome=np.zeros(sum(lengths), np.int8),
-        weight=np.concatenate([b.weight for b in batches]),
-        party=party,
-        version_row=version_row,
-        arrived=np.repeat(np.array([b.arrived for b in batches], np.int64), lengths),
-    )
-    error = np.concatenate([b.error for b in batches]) & (flush.kind > SpanKind.INTERNAL)
-    known: dict[Picked, int] = {}
-    for span in np.flatnonzero(error).tolist():
-        rows = flush.rows(span)
-        picked = rows.pick(int(flush.row[span]), STATUS_KEYS)
-        if picked not in known:
-            known[picked] = outcome_of(rows.attributes(picked))
-        flush.outcome[span] = known[picked]
-    return flush
-
-
-def _origins(batches: Sequence[Batch], parties: Parties) -> tuple[I64, I64]:
-    party, version_row = [], []
-    for batch in batches:
-        numbers = [parties.service(o.service) if o.service else -1 for o in batch.origins]
-        rows = [
-            parties.version_row(number, o.version) if number >= 0 else -1
-            for number, o in zip(numbers, batch.origins, strict=True)
-        ]
-        party.append(np.array(numbers, np.int64)[batch.origin])
-        version_row.append(np.array(rows, np.int64)[batch.origin])
-    return np.concatenate(party), np.concatenate(version_row)
-
-
-def match(callers: U64, callees: U64) -> tuple[I64, I64]:
-    """Indexes of pairs with equal keys: each caller at most once, with one of its callees.
-
-    `callers` come sorted and distinct. The callees are sorted too: searchsorted with sorted probes is eight
-    times as fast as with random ones.
-    """
-    if not len(callers) or not len(callees):
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    order = np.argsort(callees)
-    probes = callees[order]
-    place = np.minimum(np.searchsorted(callers, probes), len(callers) - 1)
-    hit = callers[place] == probes
-    hit[1:] &= probes[1:] != probes[:-1]
-    return place[hit], order[hit]
-
-
-def in_order(halves: Halves) -> Halves:
-    """Halves sorted by key, one of each."""
-    ordered: Halves = halves[np.argsort(halves["key"])]
-    distinct = np.ones(len(ordered), bool)
-    distinct[1:] = ordered["key"][1:] != ordered["key"][:-1]
-    return ordered if distinct.all() else ordered[distinct]
-
-
-def _fresh(batch: Batch, oldest_step: int) -> Batch:
-    """The batch without spans of steps that are not kept any more."""
-    kept = batch.end >= oldest_step * STEP_NS
-    if kept.all():
-        return batch
-    columns = ("origin", "row", "key", "parent", "root", "kind", "start", "end", "error", "weight")
-    return replace(batch, **{name: getattr(batch, name)[kept] for name in columns})
 
 
 class Joiner:
@@ -184,7 +45,7 @@ class Joiner:
         self._protocols: dict[str, int] = {"": 0}
         self.tally: Counter[str] = Counter()
         self._contexts: dict[int, int] = {}
-        self._peers: dict[tuple[Picked, int, int], tuple[Peer, int]] = {}
+        self._peers = PeerReader(self.parties)
         self._wait_ns = int(wait_seconds * 1e9)
         self._max_waiting = max_waiting
         self._oldest_step = 0
@@ -207,10 +68,10 @@ class Joiner:
 
     def join(self, batches: Sequence[Batch], now_ns: int) -> None:
         """Take in new spans, make pairs, and settle halves that waited long enough."""
-        fresh = [_fresh(batch, self._oldest_step) for batch in batches]
-        self.tally["late"] += sum(map(len, batches)) - sum(map(len, fresh))
-        if any(map(len, fresh)):
-            flush = gather(fresh, self.parties)
+        kept = [fresh(batch, self._oldest_step) for batch in batches]
+        self.tally["late"] += sum(map(len, batches)) - sum(map(len, kept))
+        if any(map(len, kept)):
+            flush = gather(kept, self.parties)
             self._count_nodes(flush)
             producers = np.flatnonzero(flush.kind == SpanKind.PRODUCER)
             consumers = np.flatnonzero(flush.kind == SpanKind.CONSUMER)
@@ -245,7 +106,7 @@ class Joiner:
         """Book PRODUCER or CONSUMER spans; those that turn out to be plain calls are given back."""
         plain, handled = [], []
         for span in spans.tolist():
-            peer, queue = self._peer(flush, span)
+            peer, queue = self._peers.of(flush, span)
             if peer.role is Role.SERVE and self._context(flush, span) >= 0:
                 peer = Peer(None, "messaging", Role.PROCESS)
             if peer.role in (Role.CALL, Role.SERVE):
@@ -305,8 +166,8 @@ class Joiner:
         spans = serving[flush.root[serving] & (flush.kind[serving] == SpanKind.SERVER)]
         call = np.full(len(spans), Role.CALL, np.int64)
         rows = self.edges.rows(np.full(len(spans), self.parties.user), flush.party[spans], call)
-        for row, span in self._unlooked(rows, flush.end[spans], spans):
-            told = protocol_of(flush.read(span, PROTOCOL_KEYS))
+        for row, at in self.edges.unlooked(rows, flush.end[spans] // STEP_NS):
+            told = protocol_of(flush.read(int(spans[at]), PROTOCOL_KEYS))
             self.edges.protocol[row] = told or self.edges.protocol[row]
         self.edge_ledger.add(
             flush.end[spans] // STEP_NS,
@@ -352,7 +213,7 @@ class Joiner:
             rows,
             weight=np.maximum(callers["weight"], callees["weight"]),
             raw=np.ones(len(rows)),
-            outcome=_either(callers["outcome"], callees["outcome"]),
+            outcome=either(callers["outcome"], callees["outcome"]),
             client=callers["bucket"],
             server=callees["bucket"],
         )
@@ -362,49 +223,16 @@ class Joiner:
         waited = callers["peer"] >= 0
         for code in np.unique((callers["peer"][waited] << 32) | callees["party"][waited]).tolist():
             self.parties.answered(code >> 32, code & 0xFFFFFFFF)
-        for row, call in self._unlooked(rows, callers["end"], np.arange(len(rows))):
+        for row, call in self.edges.unlooked(rows, callers["end"] // STEP_NS):
             span = int(callers["span"][call])
             if span < 0:
                 told = self.protocols[callers["protocol"][call]]
             else:
-                peer, number = self._peer(flush, span)
+                peer, number = self._peers.of(flush, span)
                 told = peer.protocol
                 if number >= 0:
                     self.parties.answered(number, int(callees["party"][call]))
             self.edges.protocol[row] = told or self.edges.protocol[row]
-
-    def _unlooked(self, rows: I64, end: I64, what: I64) -> list[tuple[int, int]]:
-        """(row, one of `what`) for each row that was not looked at for a minute of its own time."""
-        found = []
-        for row, at in self._one_of_each(rows):
-            if self.edges.due(row, int(end[at]) // STEP_NS):
-                found.append((row, int(what[at])))
-        return found
-
-    def _peer(self, flush: Flush, span: int) -> tuple[Peer, int]:
-        """The peer that a span names, and its party (-1 = none named); equal attributes are read once."""
-        rows, row = flush.rows(span), int(flush.row[span])
-        kind, caller = int(flush.kind[span]), int(flush.party[span])
-        picked = rows.pick(row, PEER_KEYS)
-        known = self._peers.get((picked, kind, ANY)) or self._peers.get((picked, kind, caller))
-        if known is not None:
-            return known
-        attributes, scope = rows.attributes(picked), self.parties.scope(caller)
-        peer = peer_of(attributes, kind=SpanKind(kind), caller=scope)
-        placed = peer.placed
-        if not placed:
-            attributes |= rows.attributes(rows.pick(row, URL_KEYS))
-            peer = peer_of(attributes, kind=SpanKind(kind), caller=scope)
-        found = peer, self.parties.peer(peer.identity, caller) if peer.identity is not None else -1
-        if placed:
-            scoped = peer.identity is None or peer.identity.scope != ""
-            self._keep_peer((picked, kind, caller if scoped else ANY), found)
-        return found
-
-    def _keep_peer(self, key: tuple[Picked, int, int], found: tuple[Peer, int]) -> None:
-        if len(self._peers) >= _MAX_PEERS:
-            self._peers.clear()
-        self._peers[key] = found
 
     def _name_peers(self, flush: Flush, alone: Halves) -> Halves:
         """Ask callers that no server span answered whom they called; stores and queues are booked at once."""
@@ -412,7 +240,7 @@ class Joiner:
         numbers: list[int] = []
         protocols: list[int] = []
         for span in alone["span"].tolist():
-            peer, number = self._peer(flush, span)
+            peer, number = self._peers.of(flush, span)
             calls = peer.role in (Role.CALL, Role.SERVE)
             if not calls:
                 self._queue_span(flush, span, peer, number)
@@ -450,16 +278,9 @@ class Joiner:
         """Edge rows of halves towards the peer they name."""
         role = np.where(halves["queued"], np.int64(Role.SERVE), np.int64(Role.CALL))
         rows = self.edges.rows(halves["party"], halves["peer"], role)
-        for row, at in self._one_of_each(rows):
+        for row, at in self.edges.one_of_each(rows):
             self.edges.protocol[row] = self.edges.protocol[row] or self.protocols[halves["protocol"][at]]
         return rows
-
-    def _one_of_each(self, rows: I64) -> list[tuple[int, int]]:
-        """(row, index of one of its occurrences), without sorting."""
-        at = np.full(len(self.edges), -1)
-        at[rows] = np.arange(len(rows))
-        distinct = np.flatnonzero(at >= 0)
-        return list(zip(distinct.tolist(), at[distinct].tolist(), strict=True))
 
     def _expire(self, now_ns: int) -> None:
         """Settle halves that waited long enough, and the oldest ones when there are too many."""
@@ -478,8 +299,3 @@ class Joiner:
         self.tally["unanswered"] += int(len(done) - named.sum())
         self.tally["orphans"] += int(callees.sum())
         self.callers, self.callees = self.callers[~callers], self.callees[~callees]
-
-
-def _either(caller: NDArray[np.int8], callee: NDArray[np.int8]) -> NDArray[np.int8]:
-    """How a call ended, from both sides: a code decides over a bare ERROR, a failure over a caller's fault."""
-    return np.maximum(caller, callee)

@@ -171,12 +171,21 @@ class EdgeRows:
             self._looked.append(-_LOOK_STEPS)
         return row
 
-    def due(self, row: int, step: int) -> bool:
-        """Whether a call of the row should be looked at closely; then it counts as looked at in `step`."""
-        if self._looked[row] + _LOOK_STEPS > step:
-            return False
-        self._looked[row] = step
-        return True
+    def unlooked(self, rows: I64, step: I64) -> list[tuple[int, int]]:
+        """(row, index of one occurrence) of rows that were not looked at for a minute of their own time."""
+        found = []
+        for row, at in self.one_of_each(rows):
+            if self._looked[row] + _LOOK_STEPS <= step[at]:
+                self._looked[row] = int(step[at])
+                found.append((row, at))
+        return found
+
+    def one_of_each(self, rows: I64) -> list[tuple[int, int]]:
+        """(row, index of one occurrence) of each distinct row, without sorting."""
+        at = np.full(len(self), -1)
+        at[rows] = np.arange(len(rows))
+        distinct = np.flatnonzero(at >= 0)
+        return list(zip(distinct.tolist(), at[distinct].tolist(), strict=True))
 
     def rows(self, source: I64, target: I64, role: I64) -> I64:
         """Rows of many edges; Python is entered once per distinct edge."""

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from app.model.series import bucket_of
 from app.model.trace import Outcome
 from collectors.otlp import OtlpCollector
-from collectors.span_join import match
 from collectors.span_ledger import CALLER_ERRORS, CLIENT, FAILED, RAW, REQUESTS, SERVER, WIDTH, Ledger
+from collectors.span_pairs import match
 from tests.support.spans import CLIENT as CLIENT_SPAN
 from tests.support.spans import SERVER as SERVER_SPAN
 from tests.support.spans import S, calls, later, look, nodes, take

@@ -1,0 +1,142 @@
+"""The spans of one join side by side, with a way back to single ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.model.series import Floats, bucket_of
+from app.model.trace import SpanKind
+from collectors.otlp_wire import Wanted
+from collectors.span_columns import I64, U64, Batch, Bools, mix
+from collectors.span_ledger import STEP_NS
+from collectors.span_parties import Parties
+from collectors.span_peers import PEER_KEYS, STATUS_KEYS, URL_KEYS, Peer, outcome_of, peer_of
+from collectors.span_rows import Picked, Rows
+
+_MAX_PEERS = 20_000
+_ANY = -1  # a peer that is the same for every caller
+
+
+@dataclass(slots=True)
+class Flush:
+    """All spans of several batches in columns; `read` and `links` reach back to single spans."""
+
+    batches: Sequence[Batch]
+    batch: I64
+    row: I64
+    key: U64
+    parent: U64
+    root: Bools
+    kind: NDArray[np.int8]
+    end: I64
+    bucket: I64
+    outcome: NDArray[np.int8]
+    weight: Floats
+    party: I64
+    version_row: I64
+    arrived: I64
+
+    def rows(self, span: int) -> Rows:
+        """Where the details of a span are found, under the number in `row`."""
+        return self.batches[int(self.batch[span])].rows
+
+    def read(self, span: int, wanted: Wanted) -> dict[str, str]:
+        """The wanted attributes of one span."""
+        rows = self.rows(span)
+        return rows.attributes(rows.pick(int(self.row[span]), wanted))
+
+    def links(self, span: int) -> list[int]:
+        """Keys of the spans it links to."""
+        found = self.rows(span).links(int(self.row[span]))
+        return [mix(*link) for link in found if len(link[0]) == 16 and len(link[1]) == 8]
+
+
+def gather(batches: Sequence[Batch], parties: Parties) -> Flush:
+    """Batches side by side, with parties and outcomes looked up."""
+    party, version_row = _origins(batches, parties)
+    seconds = np.concatenate([(b.end - b.start) for b in batches]) / 1e9
+    lengths = [len(b) for b in batches]
+    flush = Flush(
+        batches=batches,
+        batch=np.repeat(np.arange(len(batches)), lengths),
+        row=np.concatenate([b.row for b in batches]).astype(np.int64),
+        key=np.concatenate([b.key for b in batches]),
+        parent=np.concatenate([b.parent for b in batches]),
+        root=np.concatenate([b.root for b in batches]),
+        kind=np.concatenate([b.kind for b in batches]),
+        end=np.concatenate([b.end for b in batches]),
+        bucket=bucket_of(seconds),
+        outcome=np.zeros(sum(lengths), np.int8),
+        weight=np.concatenate([b.weight for b in batches]),
+        party=party,
+        version_row=version_row,
+        arrived=np.repeat(np.array([b.arrived for b in batches], np.int64), lengths),
+    )
+    error = np.concatenate([b.error for b in batches]) & (flush.kind > SpanKind.INTERNAL)
+    known: dict[Picked, int] = {}
+    for span in np.flatnonzero(error).tolist():
+        rows = flush.rows(span)
+        picked = rows.pick(int(flush.row[span]), STATUS_KEYS)
+        if picked not in known:
+            known[picked] = outcome_of(rows.attributes(picked))
+        flush.outcome[span] = known[picked]
+    return flush
+
+
+def _origins(batches: Sequence[Batch], parties: Parties) -> tuple[I64, I64]:
+    party, version_row = [], []
+    for batch in batches:
+        numbers = [parties.service(o.service) if o.service else -1 for o in batch.origins]
+        rows = [
+            parties.version_row(number, o.version) if number >= 0 else -1
+            for number, o in zip(numbers, batch.origins, strict=True)
+        ]
+        party.append(np.array(numbers, np.int64)[batch.origin])
+        version_row.append(np.array(rows, np.int64)[batch.origin])
+    return np.concatenate(party), np.concatenate(version_row)
+
+
+def fresh(batch: Batch, oldest_step: int) -> Batch:
+    """The batch without spans of steps that are not kept any more."""
+    kept = batch.end >= oldest_step * STEP_NS
+    if kept.all():
+        return batch
+    columns = ("origin", "row", "key", "parent", "root", "kind", "start", "end", "error", "weight")
+    return replace(batch, **{name: getattr(batch, name)[kept] for name in columns})
+
+
+class PeerReader:
+    """Reads whom spans call; spans with equal attributes are read once."""
+
+    def __init__(self, parties: Parties) -> None:
+        self._parties = parties
+        self._known: dict[tuple[Picked, int, int], tuple[Peer, int]] = {}
+
+    def of(self, flush: Flush, span: int) -> tuple[Peer, int]:
+        """The peer that a span names, and its party (-1 = none named); equal attributes are read once."""
+        rows, row = flush.rows(span), int(flush.row[span])
+        kind, caller = int(flush.kind[span]), int(flush.party[span])
+        picked = rows.pick(row, PEER_KEYS)
+        known = self._known.get((picked, kind, _ANY)) or self._known.get((picked, kind, caller))
+        if known is not None:
+            return known
+        attributes, scope = rows.attributes(picked), self._parties.scope(caller)
+        peer = peer_of(attributes, kind=SpanKind(kind), caller=scope)
+        placed = peer.placed
+        if not placed:
+            attributes |= rows.attributes(rows.pick(row, URL_KEYS))
+            peer = peer_of(attributes, kind=SpanKind(kind), caller=scope)
+        found = peer, self._parties.peer(peer.identity, caller) if peer.identity is not None else -1
+        if placed:
+            scoped = peer.identity is None or peer.identity.scope != ""
+            self._keep((picked, kind, caller if scoped else _ANY), found)
+        return found
+
+    def _keep(self, key: tuple[Picked, int, int], found: tuple[Peer, int]) -> None:
+        if len(self._known) >= _MAX_PEERS:
+            self._known.clear()
+        self._known[key] = found
