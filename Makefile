@@ -48,7 +48,7 @@ bench: .venv/dev.stamp static/vendor/manifest.json ## measure, naive against cho
 	@$(PY) -m bench
 
 migration: .venv/dev.stamp ## a new empty migration (NAME="add x")
-	@$(PY) -m alembic -c migrations/alembic.ini revision -m "$(NAME)"
+	@deploy/setup migration "$(NAME)"
 
 lock: .venv/dev.stamp ## resolve the dependencies anew into the lock files
 	@deploy/setup lock
