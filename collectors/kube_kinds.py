@@ -54,8 +54,9 @@ def read_page(kind: Kind, body: bytes) -> Listed:
     """One page of a list. Raises msgspec.DecodeError or ValidationError when it is no list at all."""
     try:
         page = kind.page.decode(body)
-        made = [(_key(one.metadata), kind.make(one)) for one in page.items or ()]
-        return Listed(dict(made), page.metadata.resource_version, page.metadata.next_page)
+        make = kind.make
+        made = {((meta := one.metadata).namespace, meta.name): make(one) for one in page.items or ()}
+        return Listed(made, page.metadata.resource_version, page.metadata.next_page)
     except (msgspec.ValidationError, ValueError, TypeError):
         return _read_one_by_one(kind, protocol.RAW_PAGE.decode(body))
 
@@ -84,10 +85,6 @@ def read_object(kind: Kind, body: bytes | msgspec.Raw) -> tuple[Key, Any, str]:
     return (meta.namespace, meta.name), kind.make(one), meta.resource_version
 
 
-def _key(meta: Any) -> Key:
-    return meta.namespace, meta.name
-
-
 def _kind(name: str, api: str, plural: str, struct: Any, make: Callable[[Any], Any], **more: bool) -> Kind:
     page = msgspec.json.Decoder(protocol.Page[struct])
     return Kind(name, api, plural, msgspec.json.Decoder(struct), page, make, **more)
@@ -103,7 +100,7 @@ KINDS: tuple[Kind, ...] = (
     _kind("DaemonSet", _APPS, "daemonsets", wire.WorkloadObject, model.workload("DaemonSet"), vital=True),
     _kind("ReplicaSet", _APPS, "replicasets", wire.WorkloadObject, model.replica_set, vital=True),
     _kind("ControllerRevision", _APPS, "controllerrevisions", wire.RevisionObject, model.controller_revision),
-    _kind("Pod", _CORE, "pods", wire.PodObject, model.pod, vital=True),
+    _kind("Pod", _CORE, "pods", wire.PodObject, model.PodMaker(), vital=True),
     _kind("Node", _CORE, "nodes", wire.NodeObject, model.node, namespaced=False),
     _kind(
         "HorizontalPodAutoscaler",

@@ -7,7 +7,7 @@ import json
 from kubernetes import client, watch
 
 
-def list_pods(url: str) -> set[tuple[str, str, str, bool]]:
+def list_pods(url: str) -> set[tuple[str, str]]:
     configuration = client.Configuration(host=url)
     with client.ApiClient(configuration) as api:
         core = client.CoreV1Api(api)
@@ -16,9 +16,7 @@ def list_pods(url: str) -> set[tuple[str, str, str, bool]]:
         while True:
             page = core.list_pod_for_all_namespaces(limit=500, _continue=token)
             for pod in page.items:
-                conditions = pod.status.conditions or []
-                ready = any(c.type == "Ready" and c.status == "True" for c in conditions)
-                found.add((pod.metadata.namespace, pod.metadata.name, pod.spec.node_name or "", ready))
+                found.add((pod.metadata.namespace, pod.metadata.name))
             token = page.metadata._continue
             if not token:
                 return found
