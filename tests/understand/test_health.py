@@ -227,7 +227,7 @@ class Story:
     """Evaluations every 5 s of one service."""
 
     def __init__(self, baselines=USUAL):
-        self.now, self.memory, self.baselines = NOON, None, baselines
+        self.now, self.memory, self.baselines, self.watching_since = NOON, None, baselines, None
 
     def step(self, p95=0.3, failed=0.0, requests=1200.0, silent=False):
         self.now += timedelta(seconds=5)
@@ -242,6 +242,7 @@ class Story:
             self.memory,
             self.baselines,
             self.now,
+            watching_since=self.watching_since,
         )
         self.memory = found.memory
         return found.topology.nodes[0].health
@@ -313,6 +314,15 @@ def test_after_an_outage_a_filling_window_is_no_volume_drop():
     for _ in range(30):
         story.step(silent=True)
     assert {story.step(requests=100 + 100 * i).status for i in range(10)} == {HEALTHY}
+
+
+def test_after_a_restart_counts_kept_in_memory_are_no_volume_drop():
+    story = Story()
+    for _ in range(30):
+        story.step()
+    story.watching_since = story.now
+    assert {story.step(requests=100).status for _ in range(10)} == {HEALTHY}
+    assert [story.step(requests=100).status for _ in range(20)][-1] is DEGRADED
 
 
 def test_an_edge_is_judged_by_its_own_latency():

@@ -441,3 +441,17 @@ def test_the_same_input_gives_the_same_topology():
     one, other = (built(snapshot(witness(MESH, edges=rows))) for _ in range(2))
     assert one.topology == other.topology
     assert one.memory == other.memory
+
+
+def test_an_old_latency_is_not_shown_beside_a_fresh_rate():
+    now = NOON + 5 * MINUTE
+    old = snapshot(witness(MESH, edges=[edge_row(ORDER, PAY, 600, p95=0.5)]))
+    new = snapshot(witness(TRACES, edges=[edge_row(ORDER, PAY, 60)], as_of=now), source="traces")
+    found = edge(topology(old, new, now=now), "order", "payment")
+    assert (found.rps, found.as_of, found.latency.p95) == (1, now, None)
+
+
+def test_the_latency_of_a_silent_source_is_carried_with_its_rate():
+    old = snapshot(witness(MESH, edges=[edge_row(ORDER, PAY, 600, p95=0.5)]))
+    found = edge(topology(old, freshness=[down()], now=NOON + 5 * MINUTE), "order", "payment")
+    assert (found.rps, found.latency.p95) == (10, pytest.approx(0.5, rel=0.25))
