@@ -13,7 +13,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
+import numpy as np
+
 from app import clock
+from demo import demand
 from demo.catalog import NAMESPACE
 from demo.faults import BAD_VERSIONS, no_faults
 from demo.model import Fleet
@@ -21,7 +24,6 @@ from demo.seam import PodsOf
 
 _LOG = logging.getLogger("quarterdeck.demo.scenario")
 DELAY = timedelta(seconds=60)
-RAMP_SECONDS = 5.0
 
 
 class Scenario(Protocol):
@@ -60,16 +62,26 @@ class _Quiet:
 
 
 class TrafficSurge(_Quiet):
-    """Orders come 2.4 times as often, the rest 1.2 times. Cured by scaling `order` to 6."""
+    """A sale: orders come 2.4 times as often, whatever the hour. Cured by scaling `order` to 6.
+
+    The first quarter of a minute brings `order` near its limit (slow, no errors), then over it.
+    """
 
     sentence = "A sale: orders come 2.4 times as often. More replicas of order cure it."
+    first, full, others = 1.56, 2.4, 1.2
+    waits, ramp = 15.0, 4.0  # seconds until the full surge begins, and that each rise takes
 
     def hold(self, fleet: Fleet, elapsed: float) -> None:
-        """Grow to the full surge within a few seconds."""
-        share = min(elapsed / RAMP_SECONDS, 1.0)
+        """Rise in two steps; the day's own curve is taken out, so that every surge is the same."""
+        risen = _share(elapsed / self.ramp)
+        orders = 1.0 + (self.first - 1.0) * risen
+        orders += (self.full - self.first) * _share((elapsed - self.waits) / self.ramp)
+        levels = demand.route_levels(fleet.seed, np.array([fleet.moment]), len(fleet.plan.entry))[0]
         for i, key in enumerate(fleet.plan.catalog.demand):
-            top = 2.4 if "/api/orders" in key else 1.2
-            fleet.faults.demand[i] = 1.0 + (top - 1.0) * share
+            if "/api/orders" in key:
+                fleet.faults.demand[i] = (1.0 - risen) + risen * orders / levels[i]
+            else:
+                fleet.faults.demand[i] = 1.0 + (self.others - 1.0) * risen
 
 
 class BadDeploy(_Quiet):
@@ -146,6 +158,10 @@ class QueueBacklog(_Quiet):
     def begin(self, fleet: Fleet, cluster: PodsOf) -> None:
         """Slow the consumer."""
         fleet.faults.capacity[fleet.plan.service_at[(NAMESPACE, "notification")]] = 0.2
+
+
+def _share(value: float) -> float:
+    return min(max(value, 0.0), 1.0)
 
 
 def _fullest_node(fleet: Fleet, cluster: PodsOf) -> str:
