@@ -21,7 +21,8 @@ TOKENS = {
 LIGHT, DARK = 0, 1
 HEALTH = ("crit", "warn", "unknown", "maint", "idle", "ok")
 
-# Machado, Oliveira, Fernandes: A physiologically-based model for simulation of color vision deficiency (2009), severity 1.0.
+# Machado, Oliveira, Fernandes: A physiologically-based model for simulation of color vision deficiency
+# (2009), severity 1.0.
 VISION = {
     "normal": np.eye(3),
     "protan": np.array(
