@@ -103,7 +103,9 @@ def reconcile(store: Store, config: Config, action_id: str) -> ActionRow:
 
 
 def _checked(row: ActionRow, plan: Plan, world: StoreWorld) -> Plan:
-    """The plan made anew; it must be the one that was confirmed."""
+    """The plan made anew; it must be the one that was confirmed, and not long ago."""
+    if row.expires_at is not None and row.expires_at <= clock.now():
+        raise ActionConflict("the plan expired before it could be sent: plan it again")
     fresh = kind_of(row.kind).plan(row.target, row.params, world)
     if fresh.seen.get("uid", plan.seen.get("uid")) != plan.seen.get("uid"):
         raise ActionConflict("changed since you looked: it was replaced by another object: review again")

@@ -17,6 +17,9 @@ from app.model.fleet import Edge, HealthStatus, Node, NodeKind, SourceStatus, To
 MIN_REQUESTS = 20.0
 """Fewer requests in the window after are no evidence."""
 
+HEARING = timedelta(seconds=60)
+"""Numbers older than the live topology by more than this come from a source that fell silent."""
+
 PATIENCE = timedelta(minutes=5)
 """After the rollout; a verdict that is not clear by then is inconclusive."""
 
@@ -69,8 +72,8 @@ def look(topology: Topology | None, target: Target) -> Sight | None:
         "callers_error_ratio": _callers_errors(calls),
         "callers_p95_seconds": max((e.latency.p95 for e in calls if e.latency.p95 is not None), default=None),
     }
-    silent = tuple(word.source for word in topology.freshness if word.status is not SourceStatus.OK)
-    end = topology.as_of
+    end = _heard(node) or topology.as_of
+    silent = _silent(topology) if topology.as_of - end > HEARING or not node.evidence else ()
     return Sight(end - topology.window, end, node.health.status, numbers, silent)
 
 
@@ -104,6 +107,17 @@ def judge(
     return _still_sick(before, after, told, late=late)
 
 
+def _heard(node: Node) -> datetime | None:
+    """When anybody last counted its traffic; a source that is silent leaves old numbers behind."""
+    return max((word.as_of for word in node.evidence if word.rps is not None), default=None)
+
+
+def _silent(topology: Topology) -> tuple[str, ...]:
+    """The sources to name: those that are not well."""
+    ill = (SourceStatus.LATE, SourceStatus.DOWN, SourceStatus.REFUSED, SourceStatus.NONSENSE)
+    return tuple(word.source for word in topology.freshness if word.status in ill)
+
+
 def _still_sick(before: Mapping[str, float | None], after: Sight, told: str, *, late: bool) -> Judgement:
     kept, seen = dict(before), dict(after.numbers)
     if not late:
@@ -116,11 +130,11 @@ def _still_sick(before: Mapping[str, float | None], after: Sight, told: str, *, 
 def _waits(after: Sight | None, rolled_out: datetime) -> str:
     if after is None:
         return "no data: the service is not in the live topology"
+    if after.silent:
+        return f"sources are silent: {', '.join(after.silent)}"
     if after.start < rolled_out:
         return "waiting for the window to clear"
     requests = after.numbers["requests"]
-    if after.silent:
-        return f"sources are silent: {', '.join(after.silent)}"
     if requests is None:
         return "no data: nobody saw its traffic"
     if requests < MIN_REQUESTS:

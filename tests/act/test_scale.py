@@ -260,6 +260,17 @@ def test_without_an_account_that_may_write_the_plan_waits_for_the_process_that_h
     assert len(scene.cluster.writes) == 1
 
 
+def test_a_confirmed_plan_that_nobody_could_send_in_time_is_not_sent_late(scene: Acting):
+    row = scene.propose()
+    full, scene.config = scene.config, scene.without_account()
+    row = scene.execute(row)
+    scene.config = full
+    row = scene.at(3_600).follow(row)
+    assert row.state is S.REFUSED
+    assert "expired" in row.message
+    assert scene.cluster.writes == []
+
+
 def test_when_nobody_has_such_an_account_it_is_refused_with_the_setting_to_give(scene: Acting):
     scene.config = scene.without_account()
     row = scene.follow(scene.propose())

@@ -1,12 +1,22 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from app.actions import verify
 from app.model.action import ActionState, Target
-from app.model.fleet import Health, HealthStatus, Latency, NodeKind
+from app.model.fleet import (
+    Evidence,
+    EvidenceKind,
+    Freshness,
+    Health,
+    HealthStatus,
+    Latency,
+    NodeKind,
+    SourceStatus,
+)
 from tests.support.factories import MINUTE, NOON, make_edge, make_node, make_topology
 
 ORDER = Target("demo", "shop", "Deployment", "order")
@@ -121,3 +131,15 @@ def test_callers_are_asked_for_their_view():
     assert found.numbers["callers_p95_seconds"] == 0.9
     assert found.numbers["requests"] == 600.0
     assert (found.start, found.end) == (NOON - MINUTE, NOON)
+
+
+def test_the_window_ends_when_a_source_last_counted_and_old_numbers_are_silence():
+    heard = Evidence(EvidenceKind.SERVER_METRICS, NOON - timedelta(seconds=20), 5.0)
+    exists = Evidence(EvidenceKind.KUBERNETES, NOON, None)
+    down = Freshness("demo/prometheus", NOON, SourceStatus.DOWN)
+    idle = Freshness("demo/traces", None, SourceStatus.STARTING)
+    topology = make_topology(nodes=(make_node("order", evidence=(heard, exists)),), freshness=(down, idle))
+    found = verify.look(topology, ORDER)
+    assert (found.end, found.silent) == (heard.as_of, ())
+    late = replace(topology, as_of=NOON + timedelta(seconds=50))
+    assert verify.look(late, ORDER).silent == ("demo/prometheus",)

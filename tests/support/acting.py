@@ -12,7 +12,16 @@ from typing import Any
 from app import act, clock
 from app.config import Cluster, Config, KubeAccess, Kubernetes, load
 from app.model.action import ActionState, Target
-from app.model.fleet import Freshness, Health, HealthStatus, Latency, SourceStatus, Topology
+from app.model.fleet import (
+    Evidence,
+    EvidenceKind,
+    Freshness,
+    Health,
+    HealthStatus,
+    Latency,
+    SourceStatus,
+    Topology,
+)
 from app.store import audit, live
 from app.store.actions import ActionRow
 from app.store.engine import Store
@@ -62,8 +71,10 @@ class Acting:
         silent: bool = False,
     ) -> None:
         """What the live topology says now, over the last minute."""
+        heard = NOON if silent else self.now
         node = make_node(
             "checkout",
+            evidence=(Evidence(EvidenceKind.SERVER_METRICS, heard, rps),),
             workload=("Deployment", "checkout"),
             health=Health(status),
             rps=rps,
