@@ -58,8 +58,12 @@ def sources_banner() -> dict[str, Any]:
 @fragment(blueprint, "fleet-answer", topics=("fleet", "sources"))
 def fleet_answer() -> dict[str, Any]:
     """The sentence above everything."""
-    found = _services(_topology())
-    return {"answer": answer(found), "worst": worst(found), "as_of": _topology().as_of, "total": len(found)}
+    topology = _topology()
+    found = _services(topology)
+    sentence = answer(found)
+    if not timerange.requested().frozen and freshness.is_old(topology):
+        sentence = f"Last known: {sentence[0].lower()}{sentence[1:]}"
+    return {"answer": sentence, "worst": worst(found)}
 
 
 @fragment(blueprint, "wall", topics=("fleet", "sources"))

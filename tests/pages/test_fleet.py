@@ -134,14 +134,22 @@ def test_a_silent_source_raises_the_banner_and_old_values_are_dimmed(empty_site,
     silent(empty_site.store, then + timedelta(seconds=15))
     page = get_empty("/")
     banner = page.text("section", id="f-sources-banner")
-    assert "demo/prometheus gave its last data at" in banner
+    assert "demo/prometheus: last data" in banner
     assert "Values shown are from" in banner
     assert len(page.all("li", class_="tile-stale")) == len(NAMES)
+    assert page.text("h1").startswith("Last known: 1 failing")
+
+
+def test_a_picture_that_is_too_old_is_never_called_healthy_without_saying_so(empty_site, get_empty):
+    then = clock.now() - timedelta(minutes=4)
+    quiet = dict.fromkeys(("order", "payment", "search", "user", "notification"), HealthStatus.HEALTHY)
+    show(empty_site.store, make_fleet(then, **quiet))
+    assert get_empty("/").text("h1") == "Last known: all 11 services healthy."
 
 
 def test_a_source_that_merely_stopped_talking_is_late_too(empty_site, get_empty):
     seed(empty_site.store, clock.now() - timedelta(minutes=4))
-    assert "gave its last data at" in get_empty("/").text("section", id="f-sources-banner")
+    assert ": last data" in get_empty("/").text("section", id="f-sources-banner")
 
 
 def test_a_fresh_fleet_has_no_banner_and_nothing_dimmed_but_what_is_old(get):
