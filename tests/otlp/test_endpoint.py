@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import tracemalloc
 
 import orjson
 import pytest
@@ -15,7 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from collectors.otlp import OtlpCollector
-from collectors.otlp_body import JSON
+from collectors.otlp_body import JSON, TooLarge, unpack
 from tests.support.otlp_http import BODIES, RECORDED, answer, small_app
 from tests.support.spans import CLIENT, PROTOBUF, S, body, request
 
@@ -143,6 +144,18 @@ def test_bad_bodies_are_refused_and_nothing_is_kept(client, collector, content, 
     assert status(got)[1]
     assert collector.totals["spans"] == 0
     assert post(client, GATEWAY).status_code == 200
+
+
+@pytest.mark.parametrize(("compress", "encoding"), [(gzip.compress, "gzip"), (zstandard.compress, "zstd")])
+def test_a_bomb_is_never_unpacked_beyond_the_cap(compress, encoding):
+    bomb = compress(b"\0" * 60_000_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLarge):
+            unpack(bomb, encoding, 200_000)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_body_that_says_it_is_too_large_is_not_even_read(client):
