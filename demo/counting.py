@@ -7,7 +7,7 @@ import numpy as np
 from app.model.series import Floats
 from demo import queueing
 from demo.ledger import CALL_OUTCOMES, OUTCOMES
-from demo.plan import Plan
+from demo.plan import Plan, gathered
 from demo.pods import Pods
 from demo.state import Figures, PodState, RowState, State
 
@@ -41,7 +41,7 @@ def called_rates(
     """
     call = pods.calls.thing
     works = p.share * (1.0 - p.refused)
-    total = np.bincount(pods.service, works, len(figures.capacity))
+    total = gathered(pods.service, works, len(figures.capacity))
     rate = s.call_rate[call] * (works / np.maximum(total, 1e-9)[pods.service])[pods.calls.pod]
     answered, failing = 1.0 - s.call_timeout, s.failing[plan.target]
     outcome = np.stack([answered * (1.0 - failing), answered * failing, s.call_timeout], axis=1)

@@ -123,7 +123,7 @@ class Exporter:
         return _target(host, f"/pods/{namespace}/{view.name}/metrics", labels)
 
     def _namespace(self, place: int) -> str:
-        return self._fleet.plan.catalog.services[self._fleet.pods.service[place]].namespace
+        return self._fleet.plan.catalog.services[int(self._fleet.pods.service[place])].namespace
 
     def _series(self, place: int, where: Labels) -> Families:
         pods, ledger = self._fleet.pods, self._fleet.ledger

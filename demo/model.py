@@ -17,7 +17,7 @@ from demo.catalog import Catalog
 from demo.counting import NETWORK_SECONDS, REFUSAL_SECONDS
 from demo.faults import Faults, no_faults
 from demo.ledger import Ledger, bounds_of, empty, middles
-from demo.plan import Plan
+from demo.plan import Plan, gathered
 from demo.pods import Pods, carried, columns, survivors
 from demo.seam import PodsOf, PodView
 from demo.state import PodState, RowState, State, figures, idle_pods, quiet
@@ -141,7 +141,7 @@ class Fleet:
         let_in = s.rate * (1.0 - s.refused[plan.endpoint_service])
         tries = queueing.attempts(s.call_failing, self.faults.retries)
         s.call_rate = let_in[plan.source] * self._figures.times * tries
-        reached = np.bincount(plan.target, s.call_rate, len(plan.targets))
+        reached = gathered(plan.target, s.call_rate, len(plan.targets))
         s.rate = outside + reached[:endpoints]
         s.rate[plan.consumers] = s.consumed
         s.produced = reached[endpoints + len(plan.catalog.stores) :]
@@ -150,9 +150,9 @@ class Fleet:
         """Spread the work over ready pods; queues fill where it is more than they can do."""
         plan, s, pods, p, services = self.plan, self.state, self.pods, self.pod_state, len(self._views)
         p.lost = pods.lost(self.faults) & pods.ready
-        ready = np.bincount(pods.service, pods.ready, services)
+        ready = gathered(pods.service, pods.ready, services)
         p.share = pods.ready / np.maximum(ready, 1.0)[pods.service]
-        work = np.bincount(plan.endpoint_service, s.rate * self._figures.cost, services)
+        work = gathered(plan.endpoint_service, s.rate * self._figures.cost, services)
         capacity, arriving = self._pod_capacity(), work[pods.service] * p.share
         most = self._figures.queue[pods.service]
         backlog = np.where(pods.ready & ~p.lost, p.backlog, 0.0)
@@ -162,15 +162,15 @@ class Fleet:
         p.utilisation = np.where(p.lost, 0.0, np.minimum(arriving / np.maximum(capacity, 1e-9), 1.0))
         steady = queueing.stationary_wait(p.utilisation, capacity)
         p.wait = np.minimum(np.maximum(steady, p.backlog / capacity), most / capacity)
-        refused = np.bincount(pods.service, p.share * p.refused, services)
+        refused = gathered(pods.service, p.share * p.refused, services)
         s.refused = np.where(ready > 0, np.minimum(refused, 1.0), 1.0)
 
     def _pod_capacity(self) -> Floats:
         """Requests a second per pod: its CPU's share of the version, or its threads while they wait on others."""
         plan, s, pods, f = self.plan, self.state, self.pods, self._figures
         held = s.rate * (f.seconds + s.dep_mean)
-        rate = np.bincount(plan.endpoint_service, s.rate, len(f.capacity))
-        mean = np.bincount(plan.endpoint_service, held, len(f.capacity)) / np.maximum(rate, 1e-9)
+        rate = gathered(plan.endpoint_service, s.rate, len(f.capacity))
+        mean = gathered(plan.endpoint_service, held, len(f.capacity)) / np.maximum(rate, 1e-9)
         by_threads = f.threads / np.maximum(mean, 1e-6)
         by_cpu = f.capacity * self.faults.capacity
         return np.asarray(np.minimum(by_cpu[pods.service] / pods.slower, by_threads[pods.service]))
@@ -193,22 +193,22 @@ class Fleet:
         s, p, rows, pods = self.state, self.pod_state, self.rows, self.pods
         pod, endpoint, n = pods.endpoints.pod, pods.endpoints.thing, len(self.plan.catalog.endpoints)
         weight = p.share[pod] * ~p.lost[pod]
-        total = np.bincount(endpoint, weight, n)
+        total = gathered(endpoint, weight, n)
         scale = np.maximum(total, 1e-9)
         mean = np.minimum(rows.mean, self._figures.deadline[endpoint])
         failing = 1.0 - (1.0 - p.refused[pod]) * (1.0 - rows.late) * (1.0 - rows.failed)
-        s.mean[:n] = np.where(total > 0, np.bincount(endpoint, weight * mean, n) / scale, REFUSAL_SECONDS)
-        square = np.bincount(endpoint, weight * (rows.variance + mean**2), n) / scale
+        s.mean[:n] = np.where(total > 0, gathered(endpoint, weight * mean, n) / scale, REFUSAL_SECONDS)
+        square = gathered(endpoint, weight * (rows.variance + mean**2), n) / scale
         s.variance[:n] = np.maximum(square - s.mean[:n] ** 2, 1e-9)
-        s.failing[:n] = np.where(total > 0, np.bincount(endpoint, weight * failing, n) / scale, 1.0)
-        s.lost[:n] = np.bincount(endpoint, p.share[pod] * p.lost[pod], n)
+        s.failing[:n] = np.where(total > 0, gathered(endpoint, weight * failing, n) / scale, 1.0)
+        s.lost[:n] = gathered(endpoint, p.share[pod] * p.lost[pod], n)
 
     def _answer_stores(self) -> None:
         """The same of stores and of the broker."""
         plan, s, first = self.plan, self.state, len(self.plan.catalog.endpoints)
         end = first + len(plan.catalog.stores)
         slower = self.faults.store_slower
-        load = np.bincount(plan.target, s.call_rate, len(plan.targets))[first:end]
+        load = gathered(plan.target, s.call_rate, len(plan.targets))[first:end]
         capacity, own = plan.store("capacity") / slower, plan.store("seconds") * slower
         s.mean[first:end] = own + queueing.stationary_wait(load / capacity, capacity)
         s.variance[first:end] = (plan.store("spread") * own) ** 2
@@ -226,20 +226,20 @@ class Fleet:
         s.call_failing = 1.0 - (1.0 - s.failing[plan.target]) * (1.0 - s.call_timeout)
         tries = f.times * queueing.attempts(s.call_failing, self.faults.retries)
         took = (1.0 - s.call_timeout) * np.minimum(mean, f.timeout) + s.call_timeout * f.timeout
-        s.dep_mean = np.bincount(plan.source, tries * took, n)
-        s.dep_variance = np.bincount(plan.source, tries * variance, n)
+        s.dep_mean = gathered(plan.source, tries * took, n)
+        s.dep_variance = gathered(plan.source, tries * variance, n)
         hurt = f.critical * np.minimum(f.times, 1.0) * s.call_failing ** (1.0 + self.faults.retries)
-        s.dep_failing = 1.0 - np.exp(np.bincount(plan.source, np.log1p(-np.minimum(hurt, 0.999999)), n))
+        s.dep_failing = 1.0 - np.exp(gathered(plan.source, np.log1p(-np.minimum(hurt, 0.999999)), n))
 
     def _consume(self, dt: float) -> None:
         """Consumers work off their topics with what capacity the requests of their service leave."""
         plan, s, pods, p, cost = self.plan, self.state, self.pods, self.pod_state, self._figures.cost
         services, endpoints = len(self._views), len(plan.catalog.endpoints)
         alive = pods.ready & ~p.lost
-        capacity = np.bincount(pods.service, self._pod_capacity() * alive, services)
+        capacity = gathered(pods.service, self._pod_capacity() * alive, services)
         messages = np.zeros(endpoints)
         messages[plan.consumers] = s.consumed
-        requests = np.bincount(plan.endpoint_service, (s.rate - messages) * cost, services)
+        requests = gathered(plan.endpoint_service, (s.rate - messages) * cost, services)
         service = plan.endpoint_service[plan.consumers]
         room = np.maximum(CONSUMER_SHARE * capacity - requests, 0.0)[service] / cost[plan.consumers]
         incoming = s.produced[plan.consumed - endpoints - len(plan.catalog.stores)]

@@ -110,7 +110,7 @@ class Plan:
         np.add.at(outside, self.entry, np.array(list(self.catalog.demand.values())))
         times, rates = self.call("times"), outside
         for _ in range(32):
-            reached = np.bincount(self.target, rates[self.source] * times, len(self.targets))
+            reached = gathered(self.target, rates[self.source] * times, len(self.targets))
             settled = outside + reached[:endpoints]
             settled[self.consumers] += reached[self.consumed]
             if np.allclose(settled, rates):
@@ -123,3 +123,8 @@ def _column(
     rows: tuple[Service, ...] | tuple[Endpoint, ...] | tuple[Call, ...] | tuple[Store, ...], field: str
 ) -> Floats:
     return np.array([getattr(row, field) for row in rows], dtype=np.float64)
+
+
+def gathered(index: Index, weights: Floats | NDArray[np.bool_], size: int) -> Floats:
+    """Sum of `weights` per index, shape (size,)."""
+    return np.asarray(np.bincount(index, weights, size), dtype=np.float64)

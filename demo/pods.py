@@ -30,10 +30,10 @@ class Rows:
     def __len__(self) -> int:
         return len(self.pod)
 
-    def of(self, pod: int) -> range:
-        """Row numbers of a pod."""
+    def of(self, pod: int) -> slice:
+        """Rows of a pod."""
         end = int(self.start[pod + 1]) if pod + 1 < len(self.start) else len(self.pod)
-        return range(int(self.start[pod]), end)
+        return slice(int(self.start[pod]), end)
 
 
 @dataclass(frozen=True)
