@@ -12,7 +12,7 @@ import zstandard
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
 
-_ZSTD_BITE = 512  # a zstd block of 4 bytes may stand for 128 KiB: small bites keep the cap exact enough
+_ZSTD_BITE = 128  # a zstd block of 4 bytes may stand for 128 KiB: small bites keep the cap exact enough
 _ZSTD_WINDOW = 8 << 20
 _MOST_PARTS = 64
 
