@@ -201,21 +201,22 @@ def _connect(access: Kubernetes | KubeAccess, agent: str) -> _Client:
     """The official client, configured as asked. Raises SourceUnavailable when that cannot be done."""
     from kubernetes import client, config  # late: it is heavy, and most processes never need it
 
+    loader: Any = config  # its functions are untyped
     configuration = client.Configuration()
     namespace = ""
     try:
         if access.in_cluster:
-            config.load_incluster_config(client_configuration=configuration)
+            loader.load_incluster_config(client_configuration=configuration)
             namespace = _OWN_NAMESPACE.read_text().strip() if _OWN_NAMESPACE.exists() else ""
         else:
             file = str(access.kubeconfig) if access.kubeconfig else None
-            config.load_kube_config(
+            loader.load_kube_config(
                 config_file=file,
                 context=access.context,
                 client_configuration=configuration,
                 persist_config=False,
             )
-            namespace = _context_namespace(config, file, access.context)
+            namespace = _context_namespace(loader, file, access.context)
     except Exception as error:  # the loader raises whatever its YAML and its plugins raise
         where = (
             "the pod's service account"

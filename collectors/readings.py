@@ -66,8 +66,8 @@ def read_client(found: Found, labels: Mapping[str, str]) -> Reading | None:
     if caller is None:
         return None
     if found.family.protocol == "messaging":
-        key = _messaging(found, labels, caller)
-        return key and Reading(_between(key), key, _outcome(found, labels))
+        passed = _messaging(found, labels, caller)
+        return None if passed is None else Reading(_between(passed), passed, _outcome(found, labels))
     address = _address(found, labels)
     alias = _pick(found, labels, Role.PEER)
     if found.family.protocol == "db":

@@ -70,11 +70,14 @@ def _openmetrics() -> str:
             {"0.5": 1.0},
         ),
         _counter(
-            "grpc_server_handled_total", 'app="pricing",namespace="shop",grpc_code="OK",job="grpc"', 3, 60
+            "grpc_server_handled_total",
+            'app="pricing",namespace="shop",grpc_code="OK",job="grpc",instance="i"',
+            3,
+            60,
         ),
         _counter(
             "grpc_server_handled_total",
-            'app="pricing",namespace="shop",grpc_code="Internal",job="grpc"',
+            'app="pricing",namespace="shop",grpc_code="Internal",job="grpc",instance="i"',
             1,
             60,
         ),
