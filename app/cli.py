@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=sys.stderr
     )
-    for loud in ("alembic", "celery", "kubernetes", "werkzeug"):
+    for loud in ("alembic", "celery", "kubernetes", "urllib3", "werkzeug"):
         logging.getLogger(loud).setLevel(logging.WARNING)
     try:
         code: int = options.run(options)
