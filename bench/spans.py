@@ -76,20 +76,20 @@ def traffic(services, count, *, seed, stores):
             failing, seconds = rnd.random() < 0.01, rnd.lognormvariate(-3, 1)
             common = {"trace": trace, "rnd": rnd, "failing": failing, "end": end - rnd.randrange(10**7)}
             server, client = rnd.randbytes(8), rnd.randbytes(8)
-            made.append(
-                (service, dict(common, own=server, parent=parent, kind=SERVER, seconds=seconds, store=False))
-            )
+            mine = dict(common, own=server, parent=parent, kind=SERVER, seconds=seconds, store=False)
+            made.append((service, mine | {"host": f"service-{service}.shop"}))
             store = stores and (depth == 4 or rnd.random() < 0.02)
             callee = rnd.choice(callees[service])
             if store or depth < 4:
-                made.append(
-                    (
-                        service,
-                        dict(
-                            common, own=client, parent=server, kind=CLIENT, seconds=seconds * 1.2, store=store
-                        ),
-                    )
-                )
+                mine |= {
+                    "own": client,
+                    "parent": server,
+                    "kind": CLIENT,
+                    "seconds": seconds * 1.2,
+                    "store": store,
+                }
+                host = f"pg-{service % 50}.shop" if store else f"service-{callee}.shop"
+                made.append((service, mine | {"host": host}))
             if store:
                 break
             service, parent = callee, client
@@ -122,12 +122,7 @@ def bodies(services, count, *, seed=1, stores=False):
             pair.key, pair.value.string_value = key, value
         scope = group.scope_spans.add()
         for arguments in spans:
-            fill(
-                scope.spans.add(),
-                service=f"service-{service}",
-                host=f"node-{service % 40}.internal",
-                **arguments,
-            )
+            fill(scope.spans.add(), service=f"service-{service}", **arguments)
         held += len(spans)
         if held >= PER_BODY:
             made.append(gzip.compress(request.SerializeToString(), 6))
