@@ -18,6 +18,7 @@ from app.model.fleet import SourceStatus
 from app.model.series import Window
 from app.store.frames import Series
 from app.web.access import requires
+from app.web.heat import Heat, heat
 from app.web.lines import METRICS, points
 from app.web.services import services as parts
 
@@ -36,7 +37,12 @@ _ROLES: dict[str, tuple[tuple[str, str], ...]] = {
     "latency": (("p50", "s"), ("p95", "s"), ("p99", "s")),
 }
 _WORDS = {"rps": "requests", "error_ratio": "errors", "p50": "p50", "p95": "p95", "p99": "p99"}
-_METRIC = choice("metric", "rate, errors or latency; all of them if absent.", tuple(_ROLES))
+_HEATMAP = "heatmap"
+_METRIC = choice(
+    "metric",
+    "rate, errors or latency; these three if absent. heatmap: requests per second by duration, in `heat`.",
+    (*_ROLES, _HEATMAP),
+)
 _STEP = duration("step", "Length of a point.", None, _MINUTE, timedelta(days=30))
 _QUERY = (_METRIC, FROM, TO, _STEP)
 _ID = text("id", "Id of a node or edge.", required=True)
@@ -81,18 +87,36 @@ def _series(one: str, query: dict[str, Any]) -> Response:
     cluster = cluster_of(one)
     window, step = stretch(query)
     found = parts().reader.series(cluster, (one,), window, step)
+    if query["metric"] == _HEATMAP:
+        return _heatmap(found, one, window)
     metrics = (query["metric"],) if query["metric"] else tuple(_ROLES)
     rows = [_row(found, one, role, unit) for metric in metrics for role, unit in _ROLES[metric]]
+    return _columns(found, cluster, window, n=len(rows[0]["y"]), series=rows, caption=caption(rows))
+
+
+def _heatmap(found: Series, one: str, window: Window) -> Response:
+    """Columns of durations: the same head, `heat` instead of lines."""
+    line = found.lines.get(one)
+    table = heat(line, found.step) if line is not None else Heat((), ())
+    words = "No requests were timed."
+    if table.bounds:
+        words = f"From {_seconds(table.bounds[0])} to {_seconds(table.bounds[-1])}."
+    drawn = {"bounds": table.bounds, "z": table.rows, "unit": "rps"}
+    count = len(line.requests) if line is not None else 0
+    return _columns(found, cluster_of(one), window, n=count, heat=drawn, caption=words)
+
+
+def _columns(found: Series, cluster: str, window: Window, **more: Any) -> Response:
     value = {
         "t0": int(found.t0.timestamp()),
         "step_s": found.step.total_seconds(),
-        "n": len(rows[0]["y"]),
         "source": cluster,
         "stale": _stale(cluster, window.end),
-        "series": rows,
+        "series": [],
+        "heat": None,
         "lines": [],
         "marks": [],
-        "caption": caption(rows),
+        **more,
     }
     return answer.reading(value, as_of=min(window.end, clock.now()), cluster=cluster)
 
@@ -123,4 +147,8 @@ def _said(row: dict[str, Any]) -> str:
         return "no data"
     if row["unit"] == "ratio":
         return f"{last * 100:.3g} %"
-    return f"{last * 1000:.3g} ms" if row["unit"] == "s" and last < 1 else f"{last:.3g} {row['unit']}"
+    return _seconds(last) if row["unit"] == "s" else f"{last:.3g} {row['unit']}"
+
+
+def _seconds(value: float) -> str:
+    return f"{value * 1000:.3g} ms" if value < 1 else f"{value:.3g} s"

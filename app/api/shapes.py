@@ -172,6 +172,14 @@ class SeriesRow(TypedDict):
     y: list[float | None]
 
 
+class HeatTable(TypedDict):
+    """Requests per second by duration: z[b][i] took bounds[b] to bounds[b + 1] seconds in step i; null = no data."""
+
+    bounds: list[float]
+    z: list[list[float | None]]
+    unit: str
+
+
 class LineRow(TypedDict):
     """A horizontal line of a chart."""
 
@@ -197,6 +205,7 @@ class SeriesAnswer(Read):
     source: str
     stale: bool
     series: list[SeriesRow]
+    heat: HeatTable | None
     lines: list[LineRow]
     marks: list[MarkRow]
     caption: str

@@ -31,6 +31,8 @@ _QUERY = (
     text("find", "Keep nodes visible whose name contains this (map view)."),
     text("hide", "Leave nodes out whose name contains this."),
     choice("group", "Fold these; none: fold only what does not fit (map view).", _GROUPS, "none"),
+    text("folded", "Groups to fold, separated by commas (map view)."),
+    text("opened", "Groups never to fold, separated by commas (map view)."),
     choice("view", "full: everything; map: what fits a drawing, with positions.", ("full", "map"), "full"),
     choice("format", "rows, or columnar: arrays per field.", ("rows", "columnar"), "rows"),
     text("since", "A version: only what changed since then; the full answer if it is too old.", longest=64),
@@ -52,8 +54,14 @@ def topology(query: dict[str, Any]) -> Response:
         find=query["find"] or None,
         hide=query["hide"],
         group=query["group"],
+        folded=_names(query["folded"]),
+        opened=_names(query["opened"]),
         view=query["view"],
         columnar=query["format"] == "columnar",
     )
     documents = services().documents
     return etag.serve(documents.topology(question, current().visibility, since=query["since"] or None))
+
+
+def _names(text: str | None) -> frozenset[str]:
+    return frozenset(name for name in (text or "").split(",") if name)

@@ -11,6 +11,8 @@ BLUEPRINTS = (
     "app.pages.fleet:blueprint",
     "app.pages.topology:blueprint",
     "app.pages.service:blueprint",
+    "app.pages.panel:blueprint",
+    "app.pages.charts:blueprint",
     "app.pages.figures:blueprint",
     "app.pages.actions:blueprint",
     "app.pages.search:blueprint",

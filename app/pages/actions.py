@@ -17,7 +17,7 @@ from flask.typing import ResponseReturnValue
 
 from app import act
 from app.errors import ActionConflict, ActionRefused, BadInput, NotFound
-from app.model.action import ActionState, Plan, Target
+from app.model.action import ActionState, Plan, Target, Verdict
 from app.model.inventory import Autoscaler, Workload
 from app.pages import format as form
 from app.pages import timerange
@@ -52,6 +52,17 @@ STATES: dict[ActionState, tuple[int, str]] = {
     _S.EXPIRED: (2, "Expired, nothing was changed"),
     _S.UNKNOWN: (3, "The cluster did not answer; the object is being read again"),
 }
+
+# States with a form, and what its main button does.
+FORMS: dict[ActionState, str] = {
+    _S.PLANNING: "cancel",
+    _S.PLANNED: "execute",
+    _S.AWAITING_APPROVAL: "approve",
+    _S.APPROVED: "execute",
+}
+
+_CHANGED = "changed since you looked"
+_VERDICTS = (Verdict.REFUSE, Verdict.WARN, Verdict.PASS)
 
 _COMPARED: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
     ("error_ratio", "errors", form.ratio),
@@ -95,7 +106,11 @@ def new() -> ResponseReturnValue:
     if workload is None:
         raise NotFound("Kubernetes knows no such workload, or was never heard.")
     wanted = request.args.get("replicas", "")
-    values = {"replicas": wanted if wanted.isdigit() else str(workload.desired), "reason": ""}
+    again = _earlier(request.args.get("again", ""))
+    values = {
+        "replicas": wanted if wanted.isdigit() else str(workload.desired),
+        "reason": again.reason if again else "",
+    }
     return render_template("pages/action_new.html", **_form(target, values, {}))
 
 
@@ -158,7 +173,7 @@ def change(action_id: str, step: str) -> ResponseReturnValue:
                 parts.store, parts.config, caller, action_id
             )
     except ActionConflict as error:
-        return _page(action_id, problem=f"Changed since you looked: {error}", status=409)
+        return _page(action_id, problem=_sentence(str(error)), status=409)
     except ActionRefused as error:
         faults = {"confirm": str(error)} if "confirm" in str(error) else {}
         return _page(action_id, problem="" if faults else str(error), faults=faults, status=422)
@@ -179,19 +194,25 @@ def action() -> dict[str, Any]:
     row = _row(_asked())
     step, words = STATES[row.state]
     target = row.target
-    ended = row.state.final or row.state is _S.UNKNOWN
+    changed = row.state is _S.REFUSED and row.message.casefold().startswith(_CHANGED)
     return {
         "row": row,
         "step": step,
         "words": words,
+        "message": _message(row),
+        "changed": changed,
+        "forms": FORMS,
+        "checks": sorted(row.plan.guardrails, key=lambda one: _VERDICTS.index(one.verdict))
+        if row.plan
+        else [],
         "title": title(row),
         "service_href": _service_href(target),
         "compared": _compared(row),
         "sentences": _sentences(row.plan) if row.plan else [],
         "confirm_label": title(row),
-        "again": _new(target, row.params.get("replicas")) if ended else "",
+        "again": _new(target, row.params.get("replicas"), again=row.id) if row.state.final else "",
         "undo": _undo(row),
-        "problem": g.get("problem", ""),
+        "problem": "" if changed else g.get("problem", ""),
         "faults": g.get("faults", {}),
     }
 
@@ -241,6 +262,26 @@ def answer(rows: list[ActionRow]) -> str:
     parts = [f"{running} running"] if running else []
     parts += [f"{waiting} waiting for a person"] if waiting else []
     return ", ".join(parts).capitalize() + "." if parts else "Nothing is running."
+
+
+def _message(row: ActionRow) -> str:
+    """What the state line adds to the state's words: not what stands below it anyway."""
+    said = {row.plan.summary if row.plan else "", row.judgement.message if row.judgement else ""}
+    if row.message in said or row.state in (_S.AWAITING_APPROVAL, _S.APPROVED, _S.EXECUTING):
+        return ""
+    return _sentence(row.message)
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _earlier(action_id: str) -> ActionRow | None:
+    """The action that is to be planned again: its reason need not be typed twice."""
+    if not action_id:
+        return None
+    with services().store.reading() as session:
+        return actions.get(session, action_id)
 
 
 def _page(
@@ -310,11 +351,10 @@ def _service_href(target: Target) -> str:
     )
 
 
-def _new(target: Target, replicas: Any) -> str:
+def _new(target: Target, replicas: Any, **more: str) -> str:
     names = {"namespace": target.namespace, "workload": target.kind, "name": target.name}
-    return "/actions/new?" + urlencode(
-        {"kind": "scale", "cluster": target.cluster, **names, "replicas": replicas}
-    )
+    query = {"kind": "scale", "cluster": target.cluster, **names, "replicas": replicas, **more}
+    return "/actions/new?" + urlencode(query)
 
 
 def _undo(row: ActionRow) -> str:

@@ -31,6 +31,16 @@ _LINES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "latency": (("p50", "p95", "p99"), "seconds", ".3~s"),
 }
 KINDS = (*_LINES, "latency_heatmap")
+HEIGHT = 190
+
+# Where an axis ends at least, so that nothing looks like something: 1 rps, 1 %, 50 ms.
+_LEAST = {"rate": 1.0, "errors": 0.01, "latency": 0.05}
+_MINUTE, _DAY = 60_000, 86_400_000
+_CLOCK = [
+    {"dtickrange": [None, _MINUTE], "value": "%H:%M:%S"},
+    {"dtickrange": [_MINUTE, _DAY], "value": "%H:%M"},
+    {"dtickrange": [_DAY, None], "value": "%-d %b"},
+]
 
 
 @cache
@@ -55,29 +65,37 @@ def _axis(ink: dict[str, str], **more: Any) -> dict[str, Any]:
 
 def _layout(theme: str, kind: str) -> dict[str, Any]:
     ink = colours(theme)
-    share = kind == "errors"
-    seconds = kind in ("latency", "latency_heatmap")
-    value = _axis(ink, rangemode="tozero", tickformat=".2~%" if share else ".2~s", nticks=5, fixedrange=True)
-    if seconds:
-        value["ticksuffix"] = "s"
-    if kind == "latency_heatmap":
-        value |= {"type": "log", "rangemode": "normal", "showgrid": False}
+    heat = kind == "latency_heatmap"
     return {
+        "template": {"layout": {}},
         "paper_bgcolor": ink["raised"],
-        "plot_bgcolor": ink["raised"],
+        "plot_bgcolor": ink["sunken"] if heat else ink["raised"],
         "font": {"family": "system-ui, sans-serif", "size": 12, "color": ink["text2"]},
-        "margin": {"l": 8, "r": 44 if kind == "latency" else 12, "t": 8, "b": 8},
-        "height": 190,
+        "margin": {"l": 44, "r": 36 if kind == "latency" else 12, "t": 8, "b": 28},
+        "height": HEIGHT,
         "showlegend": False,
-        "hovermode": "x unified" if kind != "latency_heatmap" else "closest",
+        "hovermode": "closest" if heat else "x unified",
         "hoverlabel": {
             "bgcolor": ink["raised"],
             "bordercolor": ink["control"],
             "font": {"color": ink["text"]},
         },
-        "xaxis": _axis(ink, type="date", nticks=6, showgrid=False),
-        "yaxis": value,
+        "xaxis": _axis(ink, type="date", nticks=7, showgrid=False, tickformatstops=_CLOCK),
+        "yaxis": _values(ink, kind),
     }
+
+
+def _values(ink: dict[str, str], kind: str) -> dict[str, Any]:
+    """The axis of the values: its unit, and from where it starts."""
+    seconds = kind in ("latency", "latency_heatmap")
+    more: dict[str, Any] = {"tickformat": ".2~%" if kind == "errors" else ".2~s", "nticks": 5}
+    if seconds:
+        more["ticksuffix"] = "s"
+    if kind == "latency_heatmap":
+        more |= {"type": "log", "showgrid": False}
+    else:
+        more["rangemode"] = "tozero"
+    return _axis(ink, fixedrange=True, **more)
 
 
 def _traces(theme: str, kind: str) -> dict[str, Any]:
@@ -86,7 +104,8 @@ def _traces(theme: str, kind: str) -> dict[str, Any]:
     ink = colours(theme)
     if kind == "latency_heatmap":
         ramp = [[step / 5, ink[f"heat-{step}"]] for step in range(6)]
-        made = go.Heatmap(colorscale=ramp, showscale=False, hoverongaps=False, xgap=0, ygap=0)
+        made = go.Heatmap(colorscale=ramp, showscale=False, hoverongaps=False, zsmooth=False)
+        made.hovertemplate = "%{x|%H:%M}, about %{y:.2~s}s: %{z:.3~s} rps<extra></extra>"
         return {"heat": made.to_plotly_json()}
     roles, _, form = _LINES[kind]
     traces = {}
@@ -115,6 +134,7 @@ def figure(kind: str, theme: str) -> bytes:
             "plotlyjs": get_plotlyjs_version(),
             "traces": _traces(theme, kind),
             "layout": _layout(theme, kind),
+            "least": _LEAST.get(kind),
             "mark": {"color": ink["text3"], "line": ink["text2"], "text": ink["text2"]},
             "config": {
                 "displaylogo": False,

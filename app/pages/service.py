@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,8 +13,8 @@ from flask.typing import ResponseReturnValue
 from app.errors import NotFound
 from app.model.fleet import Edge, HealthStatus, Node, NodeKind, Topology, service_id
 from app.model.inventory import Autoscaler, Inventory, Pod, Revision, Workload
+from app.pages import charts, freshness, timerange
 from app.pages import format as form
-from app.pages import spark, timerange
 from app.pages.fragments import fragment
 from app.pages.shell import node_href
 from app.web.access import requires
@@ -25,30 +24,6 @@ from app.web.services import services
 blueprint = Blueprint("service", __name__)
 
 SHOWN = 200
-FIGURES = (
-    ("rate", "Rate", "rps"),
-    ("errors", "Errors", "error_ratio"),
-    ("latency", "Latency p50, p95, p99", "p95"),
-)
-
-
-_WORDS: dict[str, Callable[[float | None], str]] = {
-    "rps": form.rate,
-    "error_ratio": form.ratio,
-    "p95": form.latency,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A chart: where its data are, and what it says without scripts. `seconds` back from now; 0 = fixed range."""
-
-    kind: str
-    title: str
-    source: str
-    seconds: int
-    spark: spark.Spark | None
-    caption: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +41,7 @@ def page(cluster: str, namespace: str, name: str) -> ResponseReturnValue:
     timerange.requested()
     node = _node(service_id(cluster, namespace, name))
     allow_charts()
-    return render_template("pages/service.html", node=node, figures=_figures(node), tab="overview")
+    return render_template("pages/service.html", node=node, figures=charts.figures(node), tab="overview")
 
 
 @blueprint.get("/services/<cluster>/<namespace>/<name>/pods")
@@ -87,7 +62,7 @@ def node_page() -> ResponseReturnValue:
     if node.kind is NodeKind.SERVICE:
         return redirect(node_href(node), code=302)
     allow_charts()
-    return render_template("pages/node.html", node=node, figures=_figures(node))
+    return render_template("pages/node.html", node=node, figures=charts.figures(node))
 
 
 @fragment(blueprint, "service-verdict", topics=lambda: _topics())
@@ -98,9 +73,12 @@ def service_verdict() -> dict[str, Any]:
     return {
         "node": node,
         "answer": answer(node),
+        "more_reasons": node.health.reasons[1:] if _told(node) else node.health.reasons,
+        "numbers": _numbers(node),
+        "stale": _is_stale(node),
         "workload": workload,
         "autoscaler": _autoscaler(node, workload),
-        "scale": _scale_address(node, workload),
+        "scale": scale_address(node),
         "known_to_kubernetes": node.workload is not None,
     }
 
@@ -143,9 +121,39 @@ def answer(node: Node) -> str:
     name, word = form.cut(node.name, 80), form.mark(node.health.status).word
     if node.health.status is HealthStatus.UNKNOWN:
         return f"Nobody knows how {name} is."
-    if node.health.reasons and node.health.status is not HealthStatus.HEALTHY:
+    if _told(node):
         return f"{name} is {word}: {form.cut(node.health.reasons[0].message, 140)}"
     return f"{name} is {word}."
+
+
+def _told(node: Node) -> bool:
+    """Whether the sentence holds the first reason."""
+    quiet = (HealthStatus.HEALTHY, HealthStatus.UNKNOWN)
+    return bool(node.health.reasons) and node.health.status not in quiet
+
+
+def _numbers(node: Node) -> list[tuple[str, str, str]]:
+    """(label, value, health token where it is the reason)."""
+    codes = " ".join(reason.code for reason in node.health.reasons)
+    token = form.mark(node.health.status).token
+    bad = token if token in ("crit", "warn") else ""
+    late = node.latency
+    return [
+        ("rate in", form.rate(node.rps), bad if "volume" in codes else ""),
+        ("errors", form.ratio(node.error_ratio, requests=node.requests), bad if "error" in codes else ""),
+        ("p50", form.latency(late.p50), ""),
+        ("p95", form.latency(late.p95), bad if "latency" in codes else ""),
+        ("p99", form.latency(late.p99), ""),
+    ]
+
+
+def _is_stale(node: Node) -> bool:
+    """Whether the present values are too old to be taken as the present."""
+    if timerange.requested().frozen:
+        return False
+    topology = _topology()
+    lag = topology.as_of - node.as_of if node.as_of is not None else None
+    return freshness.is_old(topology) or (lag is not None and lag > freshness.STALE_AFTER)
 
 
 def _asked() -> str:
@@ -220,48 +228,10 @@ def _versions(pods: list[Pod]) -> list[tuple[str, int, int]]:
     return sorted(((image, *row) for image, row in counts.items()), key=lambda one: -one[1])  # type: ignore[misc]
 
 
-def _scale_address(node: Node, workload: Workload | None) -> str:
+def scale_address(node: Node) -> str:
+    """The form that scales a service; "" when Kubernetes knows nothing of it that can be scaled."""
+    workload = _workload(node)
     if workload is None or workload.kind not in ("Deployment", "StatefulSet"):
         return ""
     target = {"namespace": workload.namespace, "workload": workload.kind, "name": workload.name}
     return "/actions/new?" + urlencode({"kind": "scale", "cluster": node.cluster, **target})
-
-
-def _figures(node: Node) -> list[Figure]:
-    """The RED charts over the page's time range."""
-    found = timerange.requested()
-    made = []
-    for kind, title, metric in FIGURES:
-        query = {"id": node.id, "metric": kind}
-        if found.frozen:
-            query |= {"from": _text(found.start), "to": _text(found.end)}
-        made.append(
-            Figure(
-                kind=kind,
-                title=title,
-                source="/api/v1/nodes/series?" + urlencode(query),
-                seconds=0 if found.frozen else int(found.window.seconds),
-                spark=_spark(node, metric, title),
-                caption=_caption(node, kind),
-            )
-        )
-    return made
-
-
-def _spark(node: Node, metric: str, title: str) -> spark.Spark | None:
-    points = services().reader.spark([node.id], metric).get(node.id)
-    words = _WORDS[metric]
-    at = form.clock_time(node.as_of, timerange.requested().zone)
-    return spark.draw(points, title, words, span="last hour", at=at) if points else None
-
-
-def _caption(node: Node, kind: str) -> str:
-    if kind == "rate":
-        return f"{form.rate(node.rps)} now"
-    if kind == "errors":
-        return f"{form.ratio(node.error_ratio, requests=node.requests)} of requests fail now"
-    return f"p95 {form.latency(node.latency.p95)}, p50 {form.latency(node.latency.p50)} now"
-
-
-def _text(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")

@@ -6,28 +6,49 @@ never cut, only paged.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, redirect, render_template, request
 from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import MultiDict
 
+from app import layouts
 from app.errors import BadInput
 from app.model.fleet import Edge, Node, Topology
 from app.pages import format as form
 from app.pages import timerange
 from app.pages.fragments import fragment
+from app.pages.freshness import STALE_AFTER
 from app.understand.origin import BAD, origins
+from app.understand.view import ViewOptions, neighbourhood, select
 from app.web.access import requires
 from app.web.services import services
 
 blueprint = Blueprint("topology", __name__)
 
 VIEWS = ("graph", "table")
-GROUPS = ("none", "namespace")
+GROUPS = ("none", "namespace", "team")
 HOPS = ("1", "2", "3")
 ROWS = 100
+_OWN = (
+    "from",
+    "to",
+    "at",
+    "tz",
+    "cluster",
+    "ns",
+    "focus",
+    "hops",
+    "group",
+    "q",
+    "hide",
+    "folded",
+    "opened",
+    "view",
+)
 SORTS = ("health", "name", "rate", "errors", "p95")
 
 
@@ -45,8 +66,38 @@ class Row:
 def page() -> ResponseReturnValue:
     """The page in either view."""
     timerange.requested()
-    chosen = _chosen()
-    return render_template("pages/topology.html", map_source=_map_source(chosen), nodes=_names(), **chosen)
+    chosen = _chosen(request.args)
+    return render_template(
+        "pages/topology.html",
+        map_source=_map_source(chosen),
+        nodes=_names(),
+        back=urlencode(_kept(request.args)),
+        **chosen,
+    )
+
+
+@blueprint.post("/topology/tidy")
+@requires("act")
+def tidy() -> ResponseReturnValue:
+    """Lay the shown view out anew, for everybody; `back` is the page's own query."""
+    args = MultiDict(parse_qsl(request.form.get("back", "")))
+    chosen = _chosen(args)
+    topology = services().reader.topology(args.get("cluster") or None)
+    options = ViewOptions(
+        namespaces=frozenset({args["ns"]} if args.get("ns") else ()),
+        focus=str(chosen["focus"]) or None,
+        depth=int(chosen["hops"]),
+        group=str(chosen["group"]),
+        find=str(chosen["q"]),
+        hide=str(chosen["hide"]),
+        folded=frozenset(str(chosen["folded"]).split(",")) - {""},
+        opened=frozenset(str(chosen["opened"]).split(",")) - {""},
+    )
+    view = select(topology, options)
+    name = layouts.view_name(topology.cluster, options.group, options.focus)
+    layouts.arrange(services().store, name, view.ids, view.pairs, tidy=True)
+    query = urlencode(_kept(args))
+    return redirect("/topology" + (f"?{query}" if query else ""), code=303)
 
 
 @fragment(blueprint, "topology-answer", topics=("topology", "sources"))
@@ -55,6 +106,7 @@ def topology_answer() -> dict[str, Any]:
     topology = _topology()
     found = origins(topology)
     return {
+        "older": _older(topology),
         "answer": answer(topology),
         "origins": found[:3],
         "more": max(0, len(found) - 3),
@@ -65,7 +117,7 @@ def topology_answer() -> dict[str, Any]:
 @fragment(blueprint, "topology-table", topics=("topology", "sources"))
 def topology_table() -> dict[str, Any]:
     """Services and connections as two tables."""
-    chosen = _chosen()
+    chosen = _chosen(request.args)
     topology = _near(_topology(), str(chosen["focus"]), int(chosen["hops"]))
     by_id = {node.id: node for node in topology.nodes}
     wanted = str(chosen["q"]).casefold()
@@ -125,27 +177,38 @@ def _order(one: Node | Edge, name: str, by: str) -> tuple[Any, ...]:
 
 def _near(topology: Topology, focus: str, hops: int) -> Topology:
     """The part within `hops` of the focus node; everything without a focus."""
-    from app.understand.view import neighbourhood
-
     return neighbourhood(topology, focus, hops) if focus else topology
 
 
-def _chosen() -> dict[str, Any]:
+def _chosen(args: Mapping[str, str]) -> dict[str, Any]:
     """The page's parameters, checked. Raises BadInput naming the field."""
-    args = request.args
     found: dict[str, Any] = {
-        "view": _one_of("view", VIEWS),
-        "group": _one_of("group", GROUPS),
-        "hops": _one_of("hops", HOPS),
-        "sort": _one_of("sort", SORTS),
-        "focus": args.get("focus", "")[:600],
+        "view": _one_of(args, "view", VIEWS),
+        "group": _one_of(args, "group", GROUPS),
+        "hops": _one_of(args, "hops", HOPS),
+        "sort": _one_of(args, "sort", SORTS),
+        "focus": args.get("focus", "")[:1000],
         "q": args.get("q", "")[:100],
+        "hide": args.get("hide", "")[:100],
+        "folded": args.get("folded", "")[:1000],
+        "opened": args.get("opened", "")[:1000],
     }
     return found
 
 
-def _one_of(name: str, allowed: tuple[str, ...]) -> str:
-    value = request.args.get(name) or allowed[0]
+def _kept(args: Mapping[str, str]) -> dict[str, str]:
+    """The part of a query that is this page's own."""
+    return {name: args[name] for name in _OWN if args.get(name)}
+
+
+def _older(topology: Topology) -> int:
+    """Connections whose numbers are clearly older than the picture."""
+    limit = topology.as_of - STALE_AFTER
+    return sum(edge.as_of is not None and edge.as_of < limit for edge in topology.edges)
+
+
+def _one_of(args: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:
+    value = args.get(name) or allowed[0]
     if value not in allowed:
         raise BadInput(f"{name} is one of {', '.join(allowed)}", field=name)
     return value
@@ -169,7 +232,8 @@ def _names() -> list[tuple[str, str]]:
 
 
 def _map_source(chosen: dict[str, Any]) -> str:
-    query = {"view": "map", "format": "columnar", "group": chosen["group"], "find": chosen["q"]}
+    query = {"view": "map", "format": "columnar", "find": chosen["q"]}
+    query |= {name: chosen[name] for name in ("group", "hide", "folded", "opened")}
     if chosen["focus"]:
         query |= {"focus": chosen["focus"], "depth": chosen["hops"]}
     moment = timerange.requested().moment

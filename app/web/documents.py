@@ -45,6 +45,8 @@ class Question:
     find: str | None = None
     hide: str | None = None
     group: str = "none"
+    folded: frozenset[str] = frozenset()
+    opened: frozenset[str] = frozenset()
     view: str = "full"
     columnar: bool = False
 
@@ -139,6 +141,8 @@ def _options(topology: Topology, question: Question) -> ViewOptions:
         find=question.find or "",
         hide=question.hide or "",
         group=question.group,
+        folded=question.folded,
+        opened=question.opened,
     )
 
 

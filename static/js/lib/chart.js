@@ -1,13 +1,9 @@
 // @ts-check
 /**
- * A chart: a figure template (server, no data) filled with columns (API). Plotly is loaded when the first
- * chart comes into sight; off screen or in a hidden tab nothing is drawn. Only newPlot and react.
+ * A chart: a figure template filled with columns. Plotly is loaded when the first chart comes into sight;
+ * off screen, in a hidden tab or (on a phone) before it is opened nothing is drawn. Only newPlot and react.
  */
-
-/** @typedef {{role: string, name?: string, y: (number|null)[]}} Series */
-/** @typedef {{t0: number, step_s: number, n: number, stale?: boolean, as_of?: string, series: Series[],
- *   heat?: {bounds: number[], z: (number|null)[][]}, lines?: {role: string, y: number}[],
- *   marks?: {t: number, text: string}[]}} Columns */
+import { fill, offset } from "./chart-fill.js";
 
 /** @type {Promise<any> | null} */
 let plotly = null;
@@ -36,49 +32,10 @@ function template(kind) {
   const address = `/figures/${kind}.json?theme=${theme()}&v=${document.body.dataset.build}`;
   const known = templates.get(address);
   if (known) return known;
-  const asked = fetch(address).then((answer) => (answer.ok ? answer.json() : Promise.reject(answer.status)));
+  const asked = fetch(address).then((answer) => (answer.ok ? answer.json() : Promise.reject(new Error("the chart could not be drawn"))));
+  asked.catch(() => templates.delete(address));
   templates.set(address, asked);
   return asked;
-}
-
-/** Plotly reads a small HTML subset in every text; telemetry must not draw with it. @param {string} text */
-const plain = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
-
-/** @param {Columns} columns */
-const times = (columns) =>
-  Array.from({ length: columns.n }, (_, i) => new Date((columns.t0 + i * columns.step_s) * 1000));
-
-/**
- * Traces and layout for one drawing; always clones, because Plotly writes the user's zoom into what it is given.
- * @param {any} figure @param {Columns} columns @param {string} revision
- */
-export function fill(figure, columns, revision) {
-  const { traces, layout, mark } = structuredClone(figure);
-  const x = times(columns);
-  const drawn = [];
-  layout.annotations = [];
-  for (const one of columns.series) {
-    const trace = traces[one.role];
-    if (!trace) continue;
-    drawn.push({ ...trace, x, y: one.y, opacity: columns.stale ? 0.5 : 1 });
-    const last = one.y.findLastIndex((value) => value !== null);
-    if (Object.keys(traces).length > 1 && last >= 0) {
-      layout.annotations.push({ x: x[last], y: one.y[last], text: plain(one.name ?? one.role), showarrow: false,
-        xanchor: "left", xshift: 4, font: { size: 11, color: trace.line.color } });
-    }
-  }
-  if (traces.heat && columns.heat) {
-    drawn.push({ ...traces.heat, x, y: columns.heat.bounds, z: columns.heat.z });
-  }
-  layout.shapes = (columns.marks ?? []).map((one) => ({ type: "line", yref: "paper", y0: 0, y1: 1,
-    x0: one.t * 1000, x1: one.t * 1000, line: { color: mark.line, width: 1, dash: "dot" } }));
-  for (const line of columns.lines ?? []) {
-    layout.shapes.push({ type: "line", xref: "paper", x0: 0, x1: 1, y0: line.y, y1: line.y,
-      line: { color: mark.line, width: 1, dash: "dash" } });
-  }
-  layout.uirevision = revision;
-  layout.datarevision = columns.as_of;
-  return { drawn, layout };
 }
 
 /** Where the numbers are; a live range ends at the last full minute. @param {HTMLElement} element */
@@ -98,12 +55,48 @@ async function draw(element) {
   const [Plotly, figure, answer] = await Promise.all([
     library(), template(/** @type {string} */ (element.dataset.chart)), fetch(source(element))]);
   if (!answer.ok) throw new Error(`the numbers could not be read (${answer.status})`);
-  const { drawn, layout } = fill(figure, await answer.json(), element.dataset.src + (element.dataset.seconds ?? ""));
+  const columns = await answer.json();
+  const revision = element.dataset.src + (element.dataset.seconds ?? "");
+  const { drawn, layout } = fill(figure, columns, revision, element.dataset.zone);
   if (!element.isConnected) return;
   await Plotly.react(element, drawn, layout, figure.config);
   element.querySelectorAll("svg").forEach((svg) => svg.setAttribute("aria-hidden", "true"));
-  element.removeAttribute("aria-busy");
+  element.dataset.points = String(columns.n);
+  if (!("drawn" in element.dataset)) listen(element);
   element.dataset.drawn = "";
+}
+
+/** A chart that was drawn: its zoom can become the page's range, its pointer shows in the other charts. @param {any} element */
+function listen(element) {
+  const zone = element.dataset.zone ?? "UTC";
+  element.on("plotly_relayout", (/** @type {Record<string, any>} */ change) => {
+    const [from, to] = [change["xaxis.range[0]"], change["xaxis.range[1]"]].map((text) =>
+      text === undefined ? null : Date.parse(typeof text === "number" ? new Date(text).toISOString() : `${String(text).replace(" ", "T")}Z`));
+    const link = element.parentElement?.querySelector("[data-chart-range]");
+    if (!(link instanceof HTMLAnchorElement) || (from === null && !change["xaxis.autorange"])) return;
+    link.hidden = from === null || to === null;
+    if (from === null || to === null) return;
+    const address = new URL(location.href);
+    for (const [name, value] of /** @type {[string, number][]} */ ([["from", from], ["to", to]])) {
+      address.searchParams.set(name, new Date(value - offset(value, zone)).toISOString().slice(0, 19) + "Z");
+    }
+    link.href = address.href;
+  });
+  const others = () => [...document.querySelectorAll("[data-chart][data-drawn]")].filter((one) => one !== element);
+  element.on("plotly_hover", (/** @type {any} */ event) => others().forEach((one) => cursor(one, event.points?.[0]?.x)));
+  element.on("plotly_unhover", () => others().forEach((one) => cursor(one, null)));
+}
+
+/** A line of our own over a chart, where the pointer is in another one. @param {any} element @param {any} x */
+function cursor(element, x) {
+  const known = element.querySelector(".chart-cursor");
+  const axis = element._fullLayout?.xaxis;
+  const left = x == null || !axis ? NaN : axis._offset + axis.d2p(x);
+  if (!(left >= axis?._offset && left <= axis._offset + axis._length)) return known?.remove();
+  const line = known ?? document.createElement("div");
+  line.className = "chart-cursor";
+  line.style.left = `${left}px`;
+  if (!known) element.append(line);
 }
 
 /** @param {HTMLElement} element */
@@ -119,14 +112,19 @@ export function attach(element) {
     } catch (problem) {
       element.dataset.problem = problem instanceof Error ? problem.message : "the chart could not be drawn";
     }
+    element.removeAttribute("aria-busy");
     running = false;
     if (again) { again = false; update(); }
   };
-  const sight = new IntersectionObserver((entries) => {
-    visible = entries.some((entry) => entry.isIntersecting);
-    update();
-  }, { rootMargin: "100px" });
-  sight.observe(element);
+  new IntersectionObserver((entries) => {
+    visible = entries[entries.length - 1].isIntersecting;
+    if (visible) update();
+  }, { rootMargin: "100px" }).observe(element);
+  const opener = element.parentElement?.querySelector("[data-chart-open]");
+  opener?.addEventListener("click", () => {
+    element.dataset.open = "";
+    opener.remove();
+  });
   document.addEventListener("qd:stale", (event) => {
     if (/** @type {CustomEvent} */ (event).detail.includes("fleet")) update();
   });

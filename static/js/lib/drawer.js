@@ -17,6 +17,10 @@ export function attach(element) {
     if (event.key === "Escape") close();
     if (event.key === "Tab") keepInside(event);
   });
+  element.addEventListener("click", (event) => {
+    const to = event.target instanceof Element ? event.target.closest("[data-panel-to]") : null;
+    if (to instanceof HTMLElement && to.dataset.panelTo) openDrawer(to.dataset.panelTo);
+  });
   const last = sessionStorage.getItem(MEMORY);
   if (last) show(last, { focus: false });
 }
@@ -24,7 +28,7 @@ export function attach(element) {
 /** Show a fragment in the drawer and take the focus there.
  * @param {string} address */
 export async function openDrawer(address) {
-  opener = /** @type {HTMLElement | null} */ (document.activeElement);
+  if (!drawer?.contains(document.activeElement)) opener = /** @type {HTMLElement | null} */ (document.activeElement);
   await show(address, { focus: true });
 }
 

@@ -36,4 +36,5 @@ function filter(form) {
     element.dataset.rev = "";
     refresh(element, { asked: true });
   }
+  document.dispatchEvent(new CustomEvent("qd:filtered"));
 }

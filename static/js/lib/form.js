@@ -5,7 +5,7 @@ import { attachAll } from "./attach.js";
 import { repaint } from "./age.js";
 import { showPage } from "./dialog.js";
 import { signedOut } from "./notice.js";
-import { morph } from "./refresh.js";
+import { apply, morph } from "./refresh.js";
 import { toast } from "./toast.js";
 
 const PATIENCE = 30000;
@@ -39,8 +39,18 @@ async function show(form, answer) {
   if (answer.status === 401) return signedOut(new Date().toLocaleTimeString());
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const dialog = form.closest("dialog[data-page-dialog]");
-  if (answer.ok && dialog) return showPage(/** @type {HTMLDialogElement} */ (dialog), page, answer.url);
+  if (dialog && (answer.ok || answer.status === 409)) {
+    const link = /** @type {HTMLAnchorElement | null} */ (dialog.querySelector(".dialog-head a"));
+    showPage(/** @type {HTMLDialogElement} */ (dialog), page, answer.ok ? answer.url : link?.href ?? location.href);
+    return alarm(answer.ok ? "" : dialog.querySelector("[role='alert'], .state-line")?.textContent?.trim() ?? "");
+  }
   if (answer.ok && answer.redirected) return location.assign(answer.url);
+  const part = /** @type {HTMLElement | null} */ (form.closest("[data-fragment]"));
+  const fresh = part && answer.status === 409 ? page.getElementById(part.id) : null;
+  if (part && fresh) {
+    apply(part, fresh.outerHTML);
+    return alarm(part.querySelector("[role='alert'], .state-line")?.textContent?.trim() ?? "");
+  }
   const same = form.id ? page.getElementById(form.id) : page.querySelector(`form[action="${CSS.escape(form.getAttribute("action") ?? "")}"]`);
   if (same && (answer.ok || answer.status === 422 || answer.status === 409)) {
     morph(form, same);

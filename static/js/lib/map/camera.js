@@ -7,6 +7,7 @@ export class Camera {
     this.svg = svg;
     this.box = { x: 0, y: 0, w: 1000, h: 600 };
     this.world = { x: 0, y: 0, w: 1000, h: 600 };
+    this.touched = false; // whether a person chose what is seen
     this.#drag();
     svg.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
   }
@@ -16,6 +17,7 @@ export class Camera {
 
   /** Show everything, but never larger than life. */
   fit() {
+    this.touched = false;
     const { clientWidth: width, clientHeight: height } = this.svg;
     const scale = Math.max(this.world.w / (width || 1), this.world.h / (height || 1), 1);
     const w = width * scale, h = height * scale;
@@ -26,12 +28,22 @@ export class Camera {
   zoom(factor, cx = this.box.x + this.box.w / 2, cy = this.box.y + this.box.h / 2) {
     const { x, y, w, h } = this.box;
     const least = this.svg.clientWidth / 3, most = Math.max(this.world.w, this.world.h * (w / h)) * 1.5 + 200;
+    this.touched = true;
     const real = Math.min(Math.max(w * factor, least), Math.max(most, least)) / w;
     this.#set({ x: cx - (cx - x) * real, y: cy - (cy - y) * real, w: w * real, h: h * real });
   }
 
+  /** The frame has another size: the same place at the same size. */
+  resize() {
+    const { clientWidth: width, clientHeight: height } = this.svg;
+    if (!width || !height) return;
+    if (!this.touched) return this.fit();
+    const { x, y, w, h } = this.box, fresh = w * (height / width);
+    this.#set({ x, y: y + (h - fresh) / 2, w, h: fresh });
+  }
+
   /** @param {number} dx share of the width @param {number} dy share of the height */
-  pan(dx, dy) { this.#set({ ...this.box, x: this.box.x + this.box.w * dx, y: this.box.y + this.box.h * dy }); }
+  pan(dx, dy) { this.touched = true; this.#set({ ...this.box, x: this.box.x + this.box.w * dx, y: this.box.y + this.box.h * dy }); }
 
   /** Bring a point into sight if it is not. @param {number} x @param {number} y */
   reveal(x, y) {
@@ -77,6 +89,7 @@ export class Camera {
       const before = spread(fingers);
       const dx = event.clientX - last.x, dy = event.clientY - last.y;
       moved += Math.abs(dx) + Math.abs(dy);
+      if (moved > 4) this.touched = true;
       if (moved > 4 && !this.svg.hasPointerCapture(event.pointerId)) this.svg.setPointerCapture(event.pointerId);
       fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
       const after = spread(fingers);

@@ -9,11 +9,11 @@ const SVG = "http://www.w3.org/2000/svg";
 
 /** @typedef {{id: string[], name: string[], kind: string[], health: string[], reason: (string|null)[], x: number[], y: number[],
  *   rps: (number|null)[], error_ratio: (number|null)[], p95_seconds: (number|null)[], members: (number|null)[], href: (string|null)[],
- *   namespace: (string|null)[]}} Nodes */
+ *   namespace: (string|null)[], unknown: (number|null)[]}} Nodes */
 /** @typedef {{id: string[], source: number[], target: number[], kind: string[], protocol: string[], health: string[],
  *   reason: (string|null)[], rps: (number|null)[], error_ratio: (number|null)[], p95_seconds: (number|null)[]}} Edges */
-/** @typedef {{version: string, layout: {hash: string, width: number, height: number, approximate: boolean}, nodes: Nodes, edges: Edges,
- *   cut: {nodes_total: number, nodes_shown: number, edges_total: number, edges_shown: number, why: string}}} View */
+/** @typedef {{version: string, view: {focus: string|null}, layout: {hash: string, width: number, height: number, approximate: boolean}, nodes: Nodes, edges: Edges,
+ *   cut: {nodes_total: number, nodes_shown: number, edges_total: number, edges_shown: number, why: string, table_first: boolean}}} View */
 
 /** @param {string} name @param {Record<string, string|number>} attributes */
 export function make(name, attributes = {}) {
@@ -71,8 +71,11 @@ export class Drawing {
     this.#keep(this.edges, view.edges.id, this.edgeLayer, (id) => this.#edge(id));
     const pairs = new Set(view.edges.id.map((_, i) => `${view.edges.source[i]} ${view.edges.target[i]}`));
     view.edges.id.forEach((id, i) => this.#paintEdge(/** @type {SVGElement} */ (this.edges.get(id)), i, pairs));
+    this.#shown = true;
     this.#labels(view);
   }
+
+  #shown = false;
 
   /** Elements for exactly these ids, the known ones kept. @param {Map<string, SVGElement>} known @param {string[]} ids
    * @param {Element} layer @param {(id: string, i: number) => SVGElement} build */
@@ -82,6 +85,7 @@ export class Drawing {
     ids.forEach((id, i) => {
       if (known.has(id)) return;
       const element = build(id, i);
+      if (known.size && this.#shown) element.classList.add("new");
       known.set(id, element);
       layer.append(element);
     });
@@ -93,13 +97,13 @@ export class Drawing {
     const link = make("a", { class: `node node-${kind}`, tabindex: -1, "data-id": id });
     link.append(make("path", { class: "outline", d: OUTLINES[kind] ?? OUTLINES.service }));
     if (kind === "client") {
-      link.append(make("text", { class: "name", y: HEIGHT / 2 + 14, "text-anchor": "middle" }));
+      link.append(make("text", { class: "name", y: HEIGHT / 2 + 16, "text-anchor": "middle" }));
       link.append(make("use", { class: "mark", width: 16, height: 16, x: -8, y: -8 }));
     } else {
       const lift = kind === "cache" || kind === "database" ? 3 : 0;
-      link.append(make("use", { class: "mark", width: 16, height: 16, x: -WIDTH / 2 + 10, y: -8 + lift }));
-      link.append(make("text", { class: "name", x: -WIDTH / 2 + 33, y: -2 + lift }));
-      link.append(make("text", { class: "fact", x: -WIDTH / 2 + 33, y: 12 + lift }));
+      link.append(make("use", { class: "mark", width: 18, height: 18, x: -WIDTH / 2 + 9, y: -9 + lift }));
+      link.append(make("text", { class: "name", x: -WIDTH / 2 + 34, y: -2 + lift }));
+      link.append(make("text", { class: "fact", x: -WIDTH / 2 + 34, y: 13 + lift }));
     }
     link.append(make("title"));
     return link;
@@ -108,17 +112,18 @@ export class Drawing {
   /** @param {SVGElement} link @param {number} i */
   #paintNode(link, i) {
     const { nodes } = /** @type {View} */ (this.view);
-    const said = `${nodes.name[i]}, ${nodes.kind[i] === "group" ? `${nodes.members[i]} services, ` : ""}${words(nodes, i)} in`;
+    const said = `${nodes.name[i]}, ${nodes.kind[i] === "group" ? `group of ${nodes.members[i]}${nodes.unknown[i] ? `, ${nodes.unknown[i]} unknown` : ""}, ` : ""}${words(nodes, i)} in`;
     const href = nodes.href[i] ?? unfold(nodes.name[i]);
     link.setAttribute("href", href);
     link.setAttribute("aria-label", said);
     link.setAttribute("transform", `translate(${nodes.x[i]} ${nodes.y[i]})`);
     link.setAttribute("data-health", nodes.health[i]);
+    link.toggleAttribute("data-unknown", nodes.kind[i] === "group" && (nodes.unknown[i] ?? 0) > 0);
     const token = MARKS[nodes.health[i]] ?? "unknown";
     const mark = /** @type {Element} */ (link.querySelector(".mark"));
     mark.setAttribute("href", `#h-${token}`);
     mark.setAttribute("class", `mark mark-${token}`);
-    /** @type {Element} */ (link.querySelector(".name")).textContent = fit(label(nodes.name[i], nodes.kind[i]).title, 18);
+    /** @type {Element} */ (link.querySelector(".name")).textContent = fit(label(nodes.name[i], nodes.kind[i]).title, 16);
     const fact = link.querySelector(".fact");
     if (fact) fact.textContent = [label(nodes.name[i], nodes.kind[i]).engine, this.#fact(i)].filter(Boolean).join(", ");
     /** @type {Element} */ (link.querySelector("title")).textContent = said;
@@ -127,7 +132,7 @@ export class Drawing {
   /** The one number that says most about a node. @param {number} i */
   #fact(i) {
     const { nodes } = /** @type {View} */ (this.view);
-    if (nodes.kind[i] === "group") return `${nodes.members[i]} services`;
+    if (nodes.kind[i] === "group") return `${nodes.members[i]} members${nodes.unknown[i] ? `, ${nodes.unknown[i]} unknown` : ""}`;
     if (nodes.health[i] === "failing" || nodes.health[i] === "degraded") {
       if ((nodes.error_ratio[i] ?? 0) >= 0.01) return `err ${share(nodes.error_ratio[i])}`;
       if (nodes.p95_seconds[i] !== null) return `p95 ${time(nodes.p95_seconds[i])}`;
@@ -159,18 +164,43 @@ export class Drawing {
       `${nodes.name[s]} to ${nodes.name[t]}, ${edges.protocol[i]}, ${words(edges, i)}`;
   }
 
-  /** Labels on the ten worst edges only. @param {View} view */
-  #labels({ nodes, edges }) {
+  /** Labels on the ten worst edges, always. @param {View} view */
+  #labels({ edges }) {
     const order = { failing: 0, degraded: 1 };
     const worst = edges.id.map((_, i) => i).filter((i) => edges.health[i] in order)
       .sort((a, b) => order[/** @type {"failing"} */ (edges.health[a])] - order[/** @type {"failing"} */ (edges.health[b])]
         || (edges.rps[b] ?? 0) - (edges.rps[a] ?? 0)).slice(0, 10);
-    this.labelLayer.replaceChildren(...worst.map((i) => {
-      const s = edges.source[i], t = edges.target[i];
-      const text = make("text", { x: (nodes.x[s] + nodes.x[t]) / 2, y: (nodes.y[s] + nodes.y[t]) / 2 - 5 });
-      text.textContent = (edges.error_ratio[i] ?? 0) >= 0.01 ? `err ${share(edges.error_ratio[i])}` : `p95 ${time(edges.p95_seconds[i])}`;
-      return text;
-    }));
+    this.labelLayer.replaceChildren(...worst.map((i) => this.#label(i, (edges.error_ratio[i] ?? 0) >= 0.01
+      ? `err ${share(edges.error_ratio[i])}` : `p95 ${time(edges.p95_seconds[i])}`)));
+  }
+
+  /** Labels for these edges beside the worst ones, until the next call. @param {number[]} rows */
+  ask(rows) {
+    const view = /** @type {View} */ (this.view);
+    this.labelLayer.querySelectorAll(".more").forEach((one) => one.remove());
+    this.edges.forEach((edge) => edge.classList.remove("asked"));
+    for (const i of rows.slice(0, 12)) {
+      this.edges.get(view.edges.id[i])?.classList.add("asked");
+      const told = [rate(view.edges.rps[i])];
+      if (view.edges.error_ratio[i]) told.push(`err ${share(view.edges.error_ratio[i])}`);
+      if (view.edges.p95_seconds[i] !== null) told.push(`p95 ${time(view.edges.p95_seconds[i])}`);
+      const text = this.#label(i, told.join(", "));
+      text.classList.add("more");
+      this.labelLayer.querySelector(`[data-row-label="${i}"]:not(.more)`)?.setAttribute("visibility", "hidden");
+      this.labelLayer.append(text);
+    }
+    if (!rows.length) this.labelLayer.querySelectorAll("[visibility]").forEach((one) => one.removeAttribute("visibility"));
+  }
+
+  /** A text at the middle of an edge; beside it where the edge is too short to carry one. @param {number} i @param {string} said */
+  #label(i, said) {
+    const { nodes, edges } = /** @type {View} */ (this.view);
+    const s = edges.source[i], t = edges.target[i];
+    const flat = Math.abs(nodes.x[t] - nodes.x[s]) > WIDTH;
+    const text = make("text", { "data-row-label": i, x: (nodes.x[s] + nodes.x[t]) / 2 + (flat ? 0 : 10),
+      y: (nodes.y[s] + nodes.y[t]) / 2 + (flat ? -6 : 4), ...(flat ? {} : { class: "beside" }) });
+    text.textContent = said;
+    return text;
   }
 }
 
@@ -185,10 +215,18 @@ function straight(nodes, s, t, twoWay) {
 }
 
 /** The address that shows the members of a folded group. @param {string} name */
-function unfold(name) {
+export function unfold(name) {
   const address = new URL(location.href);
-  address.searchParams.set("ns", name);
+  toggle(address.searchParams, "opened", name, true);
+  toggle(address.searchParams, "folded", name, false);
   return address.pathname + address.search;
+}
+
+/** Add a name to a list in a query, or take it out. @param {URLSearchParams} query @param {string} list @param {string} name @param {boolean} on */
+export function toggle(query, list, name, on) {
+  const names = new Set((query.get(list) ?? "").split(",").filter(Boolean));
+  if (on) names.add(name); else names.delete(name);
+  if (names.size) query.set(list, [...names].join(",")); else query.delete(list);
 }
 
 /** A call to itself. @param {number} x @param {number} y */

@@ -1,0 +1,36 @@
+// @ts-check
+/** What surrounds the drawing: its extent, the sentence about what is missing, and the arrow heads. */
+import { make } from "./draw.js";
+import { HEIGHT, MARKS, WIDTH } from "./shapes.js";
+
+/** The rectangle that holds all nodes. @param {import("./draw.js").View} view */
+export function world({ nodes }) {
+  if (!nodes.id.length) return { x: 0, y: 0, w: 1000, h: 600 };
+  const xs = [Math.min(...nodes.x), Math.max(...nodes.x)], ys = [Math.min(...nodes.y), Math.max(...nodes.y)];
+  return { x: xs[0] - WIDTH / 2 - 16, y: ys[0] - HEIGHT / 2 - 16, w: xs[1] - xs[0] + WIDTH + 32, h: ys[1] - ys[0] + 1.5 * HEIGHT + 32 };
+}
+
+/** What is not drawn, and whether the places are provisional. @param {HTMLElement} element @param {import("./draw.js").View} view */
+export function tell(element, view) {
+  const parts = view.cut.why ? [view.cut.why] : [];
+  if (view.cut.nodes_shown < view.cut.nodes_total) parts.push(`${view.cut.nodes_shown} of ${view.cut.nodes_total} nodes drawn`);
+  if (view.layout.approximate) parts.push("layout is provisional");
+  if (!view.nodes.id.length) parts.push("nothing to draw");
+  const text = parts.join("; ");
+  const place = element.parentElement?.querySelector("[data-map-cut]");
+  if (place) place.textContent = text && `${text[0].toUpperCase()}${text.slice(1)}.`;
+  const frame = /** @type {HTMLElement | null} */ (element.closest("[data-view]"));
+  if (view.cut.table_first && frame) frame.dataset.view = "table";
+}
+
+/** One arrow head per health colour. */
+export function arrows() {
+  const defs = make("defs");
+  for (const token of Object.values(MARKS)) {
+    const marker = make("marker", { id: `arrow-${token}`, class: `arrow mark-${token}`, viewBox: "0 0 8 8", refX: 7, refY: 4,
+      markerWidth: 10, markerHeight: 10, markerUnits: "userSpaceOnUse", orient: "auto-start-reverse" });
+    marker.append(make("path", { d: "M0 .5 7.5 4 0 7.5z" }));
+    defs.append(marker);
+  }
+  return defs;
+}
