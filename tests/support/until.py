@@ -9,8 +9,8 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def until(ask: Callable[[], T], *, seconds: float = 15.0) -> T:
-    """The first truthy answer. Exceptions count as no; the last one is raised at the end."""
+def until(ask: Callable[[], T], *, seconds: float = 15.0, give_up: type[Exception] | tuple[()] = ()) -> T:
+    """The first truthy answer. Exceptions count as no; the last one is raised at the end, `give_up` at once."""
     end = time.monotonic() + seconds
     last: Exception | None = None
     while time.monotonic() < end:
@@ -18,6 +18,8 @@ def until(ask: Callable[[], T], *, seconds: float = 15.0) -> T:
             if answer := ask():
                 return answer
             last = None
+        except give_up:
+            raise
         except Exception as error:
             last = error
         time.sleep(0.01)
