@@ -50,9 +50,8 @@ def page() -> ResponseReturnValue:
 
 @fragment(blueprint, "sources-banner", topics=("sources",))
 def sources_banner() -> dict[str, Any]:
-    """Which source is late, and from when the shown values are."""
-    late = freshness.late_sources()
-    return {"late": late, "shown_from": services().reader.topology().as_of if late else None}
+    """Which source is late since when and why, and how old its values are."""
+    return {"late": freshness.late_sources()}
 
 
 @fragment(blueprint, "fleet-answer", topics=("fleet", "sources"))

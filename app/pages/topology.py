@@ -17,7 +17,7 @@ from werkzeug.datastructures import MultiDict
 
 from app import layouts
 from app.errors import BadInput
-from app.model.fleet import Edge, Node, Topology
+from app.model.fleet import Edge, HealthStatus, Node, Topology
 from app.pages import format as form
 from app.pages import timerange
 from app.pages.fragments import fragment
@@ -150,10 +150,7 @@ def answer(topology: Topology) -> str:
         return "No connections seen: no traces, mesh or service-graph metrics."
     found = origins(topology)
     if not found:
-        bad = sum(edge.health.status in BAD for edge in topology.edges)
-        if bad:
-            return f"{form.plural(bad, 'connection')} worse than usual; every service is healthy."
-        return f"{form.plural(len(topology.edges), 'connection')} as usual."
+        return _no_origin(topology)
     first = found[0]
     if first.affected:
         return (
@@ -162,6 +159,19 @@ def answer(topology: Topology) -> str:
         )
     word = form.mark(first.node.health.status).word
     return f"{form.cut(first.node.name, 60)} is {word}; nothing upstream is affected."
+
+
+def _no_origin(topology: Topology) -> str:
+    """The sentence while no node is known to be bad; what is not known is never called usual."""
+    unknown = sum(edge.health.status is HealthStatus.UNKNOWN for edge in topology.edges)
+    blind = f"; nothing is known of {unknown}" if unknown else ""
+    bad = sum(edge.health.status in BAD for edge in topology.edges)
+    if bad:
+        rest = blind or "; every service is healthy"
+        return f"{form.plural(bad, 'connection')} worse than usual{rest}."
+    if unknown == len(topology.edges):
+        return f"Nobody knows how the {form.plural(unknown, 'connection')} are."
+    return f"{form.plural(len(topology.edges) - unknown, 'connection')} as usual{blind}."
 
 
 def _order(one: Node | Edge, name: str, by: str) -> tuple[Any, ...]:

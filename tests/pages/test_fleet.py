@@ -135,7 +135,7 @@ def test_a_silent_source_raises_the_banner_and_old_values_are_dimmed(empty_site,
     page = get_empty("/")
     banner = page.text("section", id="f-sources-banner")
     assert "demo/prometheus: last data" in banner
-    assert "Values shown are from" in banner
+    assert "Its values are from" in banner
     assert len(page.all("li", class_="tile-stale")) == len(NAMES)
     assert page.text("h1").startswith("Last known: 1 failing")
 
