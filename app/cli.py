@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import getpass
 import json
-import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from app import logs
 from app.config import Config, load, parse_duration
 from app.errors import BadInput, ConfigError, QuarterdeckError
 
@@ -31,11 +31,7 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; answers its exit code."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=sys.stderr
-    )
-    for loud in ("alembic", "celery", "kubernetes", "urllib3", "werkzeug"):
-        logging.getLogger(loud).setLevel(logging.WARNING)
+    logs.install()
     try:
         code: int = options.run(options)
     except ConfigError as error:
@@ -127,8 +123,10 @@ def _add_serve(commands: Commands) -> None:
 def _serve(options: argparse.Namespace) -> int:
     from app import processes
 
-    config = _config(options, server__listen=options.listen, server__external_url=options.external_url)
-    return processes.serve(config, config_path=options.config)
+    def reread() -> Config:
+        return _config(options, server__listen=options.listen, server__external_url=options.external_url)
+
+    return processes.serve(reread(), reread=reread)
 
 
 def _add_parts(commands: Commands) -> None:
@@ -147,9 +145,12 @@ def _add_parts(commands: Commands) -> None:
 
 
 def _web(options: argparse.Namespace) -> int:
-    from app import processes
+    from gevent import monkey
 
-    return processes.web(_config(options, make_key=False, server__listen=options.listen))
+    monkey.patch_all()  # before anything imports what it patches
+    from app import roles
+
+    return roles.web(_config(options, make_key=False, server__listen=options.listen))
 
 
 def _worker(options: argparse.Namespace) -> int:
@@ -157,21 +158,21 @@ def _worker(options: argparse.Namespace) -> int:
     if wrong:
         print(f"no such queue: {', '.join(wrong)}; there are collect, evaluate and act", file=sys.stderr)
         return 2
-    from app import processes
+    from app import roles
 
-    return processes.worker(_config(options, make_key=False), options.queues)
+    return roles.worker(_config(options, make_key=False), options.queues)
 
 
 def _beat(options: argparse.Namespace) -> int:
-    from app import processes
+    from app import roles
 
-    return processes.beat(_config(options, make_key=False))
+    return roles.beat(_config(options, make_key=False))
 
 
 def _watch(options: argparse.Namespace) -> int:
-    from app import processes
+    from app import roles
 
-    return processes.watch(_config(options, make_key=False))
+    return roles.watch(_config(options, make_key=False))
 
 
 def _add_demo(commands: Commands) -> None:

@@ -14,13 +14,14 @@ import socket
 import threading
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from app import clock
 from app.backfill import BackFill, back_fill
 from app.config import Config, Kubernetes, Prometheus
-from app.errors import SourceError, SourceNonsense, SourceRefused, SourceStarting
+from app.errors import SourceError, SourceNonsense, SourceRefused, SourceStarting, StoreError
 from app.model.fleet import Freshness, Snapshot, SourceStatus
 from app.model.series import Window
 from app.store import leases, snapshots, sources
@@ -42,10 +43,9 @@ BACK_FILL_EVERY = timedelta(seconds=60)
 BACK_FILL_FIRST = timedelta(seconds=5)  # until the source has been heard for the first time
 LONGEST_PAUSE = timedelta(seconds=60)
 _SHORT_SILENCE, _LONG_SILENCE = timedelta(minutes=1), timedelta(minutes=5)
-REWRITE = timedelta(
-    seconds=30
-)  # an unchanged snapshot is written again after this, so that its age stays low
+REWRITE = timedelta(seconds=30)  # an unchanged snapshot is written again, so that its age stays low
 LEASE = timedelta(seconds=30)
+_LEASES = {"otlp": "spans"}  # what is not held by who watches the cluster
 _LATE_AFTER = timedelta(seconds=90)  # bookmarks come every minute
 _LATE_EVENTS_AFTER = timedelta(seconds=420)  # Events get none: only the end of their stream tells
 _WELL = (SourceStatus.OK, SourceStatus.LATE)
@@ -221,6 +221,7 @@ class Watching:
     ) -> None:
         self._store = store
         self._holder = f"{socket.gethostname()}-{os.getpid()}-{random.randrange(10**6)}" if lease else ""  # noqa: S311
+        self._held: set[str] = set()
         self._stopping = threading.Event()
         rules = config.identity.rules
         self._loops: list[tuple[str, Callable[[], None]]] = []
@@ -244,6 +245,7 @@ class Watching:
         self._stopping.set()
         for thread in self._threads:
             thread.join(5.0)
+        self._give_back()
 
     def _carry(self, collector: Collector) -> None:
         """Run a watching collector while this process may, and bring what it knows to the store."""
@@ -252,7 +254,7 @@ class Watching:
         try:
             while not self._stopping.is_set():
                 try:
-                    if self._mine(collector.cluster):
+                    if self._mine(_LEASES.get(collector.kind, "watch"), collector.cluster):
                         if not running:
                             collector.start()
                             running = True
@@ -271,7 +273,7 @@ class Watching:
     def _fill(self, filling: BackFill) -> None:
         while not self._stopping.is_set():
             try:
-                if self._mine(filling.cluster):
+                if self._mine("watch", filling.cluster):
                     filling.run(clock.now(), stop=self._stopping.is_set)
             except Exception:
                 log.exception("history of %s could not be filled", filling.cluster)
@@ -282,9 +284,18 @@ class Watching:
         now = clock.now()
         self._stopping.wait((next_tick(now, interval) - now).total_seconds())
 
-    def _mine(self, cluster: str) -> bool:
-        """Whether this process is the one that watches the cluster."""
+    def _mine(self, what: str, cluster: str) -> bool:
+        """Whether this process is the one that does this for the cluster."""
         if not self._holder:
             return True
+        name = f"{what}:{cluster}"
         with self._store.begin() as session:
-            return leases.acquire(session, f"watch:{cluster}", self._holder, LEASE)
+            mine = leases.acquire(session, name, self._holder, LEASE)
+        (self._held.add if mine else self._held.discard)(name)
+        return mine
+
+    def _give_back(self) -> None:
+        """Let another process take over at once; without a store it does so when the leases run out."""
+        with suppress(StoreError), self._store.begin() as session:
+            for name in self._held:
+                leases.release(session, name, self._holder)

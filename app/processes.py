@@ -1,32 +1,32 @@
-"""The processes: serve (everything in one) and web, worker, beat, watch (its parts, for scale-out).
+"""`serve`: everything in one process, and how a process learns that it has to end or to reload.
 
-Each runs until SIGTERM or SIGINT and then ends within ten seconds. SIGHUP reloads the configuration; what
-cannot change while running (addresses, store, broker) is named in the log.
+It runs until SIGTERM or SIGINT and then ends within ten seconds. SIGHUP reloads the configuration; what cannot
+change while running (addresses, store, broker) is named in the log. The parts alone are `app.roles`.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import select
 import signal
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import timedelta
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app import collect
-from app.config import Config, load
+from app.config import Config
 from app.errors import ConfigError, Problem, QuarterdeckError
 from app.factory import create_app, create_celery, tune_collector
-from app.store import leases
+from app.store import settings, users
 from app.store.engine import Store, open_store
 
 log = logging.getLogger("quarterdeck.serve")
 
 OTLP_DEFAULT = "127.0.0.1:4318"
+_FIXED = ("server", "store", "broker", "otlp")
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -46,55 +46,76 @@ def bind(address: str, setting: str) -> socket.socket:
         server.listen(512)
     except OSError as error:
         server.close()
-        raise ConfigError([Problem(setting, f"cannot listen on {address}: {error.strerror}")]) from error
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        raise ConfigError([Problem(setting, f"cannot listen on {address}: {why}")]) from error
     return server
 
 
-@dataclass(slots=True)
 class Stopper:
-    """Turns signals into one event, and SIGHUP into a call."""
+    """Turns SIGTERM and SIGINT into one answer of `wait`, and SIGHUP into a call, or a stop where nothing reloads.
 
-    reload: Callable[[], None] = lambda: None
-    event: threading.Event = field(default_factory=threading.Event)
+    The handlers only write to a pipe: a handler that takes a lock could meet the main thread holding it.
+    """
+
+    def __init__(self, reload: Callable[[], None] | None = None) -> None:
+        self._reload = reload
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._write, False)
 
     def install(self) -> None:
-        """Take over SIGTERM, SIGINT and SIGHUP."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self.event.set())
-        signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=self.reload, name="reload").start())
+        """Take over the three signals."""
+        for number, word in ((signal.SIGTERM, b"s"), (signal.SIGINT, b"s"), (signal.SIGHUP, b"r")):
+            signal.signal(number, lambda *_, word=word: os.write(self._write, word))
 
-    def wait(self) -> None:
-        """Until a stop is asked for."""
-        while not self.event.wait(1.0):
-            pass
+    def wait(self, seconds: float | None = None) -> bool:
+        """Whether a stop was asked for, at the latest after `seconds`; None waits until it is."""
+        while select.select([self._read], [], [], seconds)[0]:
+            if b"s" in os.read(self._read, 64) or self._reload is None:
+                return True
+            self._reload()
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """What a command does around the start: before "Listening" is said, and after."""
+
+    before: Callable[[str, Store], None] = lambda _address, _store: None
+    after: Callable[[], None] = lambda: None
 
 
 class Serve:
-    """Web, watchers, Celery worker and beat in one process.
+    """Web, watchers, Celery worker and beat in one process. `reread` answers the configuration as it is now.
 
     `start()` answers once requests are accepted; the rest of the work begins in the background so that the
     first page does not wait for it.
     """
 
-    def __init__(self, config: Config, *, config_path: Path | None = None) -> None:
+    def __init__(self, config: Config, *, reread: Callable[[], Config] | None = None) -> None:
         self.config = config
-        self.config_path = config_path
         self.store: Store = open_store(config)
+        self._reread = reread or (lambda: config)
         self._servers: list[Any] = []
-        self._embedded: Any = None
-        self._watching: Any = None
+        self._embedded: Embedded | None = None
+        self._watching: collect.Watching | None = None
+        self._turn = threading.Lock()  # beginning, reloading and stopping, one at a time
+        self._ended = False
 
     def start(self) -> str:
         """Migrate, listen, and begin to work. Answers the address that was really bound."""
         sockets = [(bind(self.config.server.listen, "server.listen"), False), *self._otlp_sockets()]
         self.store.migrate()
         self.otlp = collect.otlp_collector(self.config)
-        self.app = create_app(self.config, self.store, otlp=self.otlp, reload=self.reload)
         host, port = sockets[0][0].getsockname()[:2]
-        for bound, only_otlp in sockets:
-            self._listen(bound, only_otlp=only_otlp)
-        threading.Thread(target=self._begin_work, name="begin-work", daemon=True).start()
-        return f"http://{host}:{port}"
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        bound = replace(
+            self.config, server=replace(self.config.server, listen=address)
+        )  # port 0 is a question
+        self.app = create_app(bound, self.store, otlp=self.otlp, reload=self.reload)
+        for one, only_otlp in sockets:
+            self._listen(one, only_otlp=only_otlp)
+        threading.Thread(target=self._begin_first, name="begin-work", daemon=True).start()
+        return f"http://{address}"
 
     def _otlp_sockets(self) -> list[tuple[socket.socket, bool]]:
         wanted = self.config.otlp.listen
@@ -113,6 +134,12 @@ class Serve:
         self._servers.append(server)
         threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
 
+    def _begin_first(self) -> None:
+        with self._turn:
+            if not self._ended:
+                self._begin_work()
+                tune_collector()
+
     def _begin_work(self) -> None:
         try:
             collectors = collect.build(self.config, otlp=self.otlp)
@@ -120,38 +147,43 @@ class Serve:
             self._watching.start()
             self._embedded = Embedded(create_celery(self.config, self.store, collectors))
             self._embedded.start()
-            tune_collector()
         except Exception:
             log.exception("the background work could not begin; pages show what the store holds")
 
     def reload(self) -> None:
         """Read the configuration again; a bad one changes nothing and says why. Raises ConfigError."""
-        config = load(self.config_path, state_dir=self.config.state_dir)
-        fixed = [
-            name
-            for name in ("server", "store", "broker", "otlp")
-            if getattr(config, name) != getattr(self.config, name)
-        ]
-        if fixed:
-            log.warning("restart to apply changes of: %s", ", ".join(fixed))
-        self._stop_work()
-        self.config = config
-        self.app.extensions["quarterdeck"].config = config
-        self._begin_work()
-        log.info("configuration reloaded")
+        with self._turn:
+            config = self._reread()
+            if fixed := [name for name in _FIXED if getattr(config, name) != getattr(self.config, name)]:
+                log.warning("restart to apply changes of: %s", ", ".join(fixed))
+            self._stop_work()
+            first, before = config.clusters[:1], self.config.clusters[:1]
+            if [one.name for one in first] != [one.name for one in before]:
+                self.otlp = collect.otlp_collector(config)
+            self.config = config
+            parts = self.app.extensions["quarterdeck"]
+            parts.config, parts.otlp = config, self.otlp
+            self._begin_work()
+        log.info(
+            "configuration reloaded; clusters: %s", ", ".join(one.name for one in config.clusters) or "none"
+        )
 
     def _stop_work(self) -> None:
         if self._embedded is not None:
             self._embedded.stop()
         if self._watching is not None:
             self._watching.stop()
+        self._embedded = self._watching = None
 
     def stop(self) -> None:
         """End everything; what was being written is finished first."""
+        self._ended = True
+        self.app.extensions["quarterdeck"].live.close()
         for server in self._servers:
             server.shutdown()
             server.server_close()
-        self._stop_work()
+        with self._turn:
+            self._stop_work()
         self.store.dispose()
 
 
@@ -188,109 +220,35 @@ class Embedded:
 
 
 def serve(
-    config: Config, *, config_path: Path | None = None, ready: Callable[[str, Serve], None] | None = None
+    config: Config, *, reread: Callable[[], Config] | None = None, moments: Moments | None = None
 ) -> int:
-    """Run everything in one process until a signal ends it."""
-    process = Serve(config, config_path=config_path)
-    stopper = Stopper(reload=lambda: _try(process.reload))
+    """Run everything in one process until a signal ends it; `reread` answers the configuration as it is now."""
+    moments = moments or Moments()
+    process = Serve(config, reread=reread)
+    stopper = Stopper(reload=(lambda: _try(process.reload)) if reread else None)
     stopper.install()
     address = process.start()
-    print(f"Listening on {address}", flush=True)  # noqa: T201 - the contract of the command
-    if ready is not None:
-        ready(address, process)
+    moments.before(address, process.store)
+    print("\n".join([f"Listening on {address}", *_setup(process.store, address)]), flush=True)  # noqa: T201 - the contract
+    moments.after()
     stopper.wait()
     process.stop()
     return 0
+
+
+def _setup(store: Store, address: str) -> list[str]:
+    """While nobody can sign in: the way to make the first admin. Each start makes the code before it void."""
+    with store.begin() as session:
+        if users.count(session):
+            return []
+        code = settings.new_setup_code(session)
+    return [f"No user exists yet. Make the first one at {address}/setup with the code {code}"]
 
 
 def _try(step: Callable[[], None]) -> None:
     try:
         step()
     except QuarterdeckError as error:
-        log.error("%s", error)
-
-
-def web(config: Config) -> int:
-    """Pages and API under gunicorn with gevent; several of these share a store and a broker."""
-    from app.web.server import run_gunicorn
-
-    store = open_store(config)
-    store.check_schema()
-    store.dispose()
-    return run_gunicorn(config.server.listen, lambda: _web_app(config))
-
-
-def _web_app(config: Config) -> Any:
-    """The application of one web worker, with its own receiver for traces."""
-    store = open_store(config)
-    otlp = collect.otlp_collector(config)
-    collect.Watching(config, store, [otlp] if otlp else []).start()
-    app = create_app(config, store, otlp=otlp)
-    tune_collector()
-    return app
-
-
-def worker(config: Config, queues: str) -> int:
-    """A Celery worker of the given queues (comma separated)."""
-    store = open_store(config)
-    store.check_schema()
-    celery = create_celery(config, store, collect.build(config))
-    celery.worker_main(
-        [
-            "worker",
-            "--queues",
-            queues,
-            "--pool",
-            "threads",
-            "--concurrency",
-            "4",
-            "--loglevel",
-            "WARNING",
-            "--without-gossip",
-            "--without-mingle",
-        ]
-    )
-    return 0
-
-
-def watch(config: Config) -> int:
-    """Kubernetes watches; those of one cluster run in one process at a time."""
-    store = open_store(config)
-    store.check_schema()
-    stopper = Stopper()
-    stopper.install()
-    watching = collect.Watching(config, store, collect.build(config), lease=True)
-    watching.start()
-    stopper.wait()
-    watching.stop()
-    store.dispose()
-    return 0
-
-
-def beat(config: Config) -> int:
-    """The timetable; of several, the one that holds the lease speaks."""
-    from celery.beat import Scheduler, Service
-
-    store = open_store(config)
-    store.check_schema()
-    celery = create_celery(config, store, ())
-    stopper = Stopper()
-    stopper.install()
-    holder = f"{socket.gethostname()}:{os.getpid()}"
-    service: Any = None
-    while not stopper.event.wait(2.0):
-        with store.begin() as session:
-            elected = leases.acquire(session, "beat", holder, timedelta(seconds=10))
-        if elected and service is None:
-            service = Service(celery, max_interval=1, scheduler_cls=Scheduler)
-            threading.Thread(target=service.start, name="beat", daemon=True).start()
-            log.info("this process keeps the timetable")
-        elif not elected and service is not None:
-            service.stop(wait=True)
-            service = None
-    if service is not None:
-        service.stop(wait=True)
-    with store.begin() as session:
-        leases.release(session, "beat", holder)
-    store.dispose()
-    return 0
+        log.error(
+            "the configuration was not reloaded, nothing changed: %s", "; ".join(str(error).splitlines())
+        )

@@ -115,7 +115,11 @@ class OtlpCollector:
             self._refuse()
         if crowded:
             self._join_if_idle()
-        return IngestResult(len(batch) + batch.flaws.nameless, batch.flaws.rejected, _sentence(batch.flaws))
+        return _result(batch)
+
+    def check(self, body: bytes, content_type: str, encoding: str = "") -> IngestResult:
+        """What `ingest` would answer, keeping nothing; raises as it does, Full aside."""
+        return _result(self._read(unpack(body, encoding, self.max_body_bytes), content_type))
 
     def pull(self, window: Window) -> Snapshot:
         """Join what came and tell the last minute up to now (or to the window's end, if that is later)."""
@@ -206,6 +210,10 @@ class OtlpCollector:
 
 def _ns(moment: datetime) -> int:
     return int(moment.timestamp() * 1e6) * 1000
+
+
+def _result(batch: Batch) -> IngestResult:
+    return IngestResult(len(batch) + batch.flaws.nameless, batch.flaws.rejected, _sentence(batch.flaws))
 
 
 def _sentence(flaws: Flaws) -> str:

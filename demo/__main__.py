@@ -43,9 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
     director = Director(fleet, cluster)
     ports = addresses.ports(options.state_dir, host=options.host, base=options.port_base)
     tokens = addresses.tokens(options.state_dir)
-    api = kube.serve(
-        cluster, options.host, ports["kubernetes"], {token: user for user, token in tokens.items()}
-    )
+    users = {token: user for user, token in tokens.items()}
+    names = (options.advertise,) if options.advertise else ()
+    api = kube.serve(cluster, options.host, ports["kubernetes"], users, names=names)
     server = FleetServer((options.host, ports["fleet"]), Exporter(fleet), Control(director))
     server.start()
     addresses.write(options.state_dir, options.advertise or options.host, ports, tokens["operator"], api.ca)

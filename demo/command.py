@@ -7,27 +7,35 @@ person or a test needs is written into the state directory: credentials, targets
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import urllib.request
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from app import clock, processes
 from app.config import Cluster, Config, KubeAccess, Kubernetes, Prometheus, load
-from app.errors import QuarterdeckError
+from app.errors import ConfigError, QuarterdeckError
 from app.store import tokens, users
 from app.store.engine import Store
 from app.web.passwords import hash_password
-from demo import history
+from demo import generate, history
+from demo.scenario import KINDS
 
 CLUSTER = "demo"
 USER = "demo"
 BIG_FLEET = 100
+ONSET_SECONDS = 60
+SLOWEST, FASTEST = 0.1, 60.0
 
 
 class DemoFailed(QuarterdeckError):
@@ -36,22 +44,58 @@ class DemoFailed(QuarterdeckError):
 
 def run(options: argparse.Namespace) -> int:
     """Start everything, serve until a signal, end everything."""
+    if wrong := _wrong(options):
+        print(f"quarterdeck demo: {wrong}", file=sys.stderr)
+        return 2
     state = (options.state_dir or Path("demo-data")).resolve()
     state.mkdir(parents=True, exist_ok=True)
+    options.port = _free_port(options.port)
     children: list[subprocess.Popen[bytes]] = []
     try:
         targets = _start_fleet(options, state, children)
         targets["prometheus"] = _start_prometheus(options, state, targets, children)
         _write(state / "demo-targets.json", targets)
-        config = _config(options, state, targets)
-        return processes.serve(
-            config, ready=lambda address, process: _announce(address, process.store, state, targets)
+        moments = processes.Moments(
+            before=lambda address, store: _write_credentials(address, store, state),
+            after=lambda: _announce(state, targets, options.scenario),
         )
+        return processes.serve(_config(options, state, targets), moments=moments)
     finally:
         for child in reversed(children):
             child.terminate()
         for child in reversed(children):
             _reap(child)
+
+
+def _wrong(options: argparse.Namespace) -> str:
+    """A sentence about an option that cannot be used, or nothing."""
+    if options.scenario is not None and options.scenario not in KINDS:
+        return f"there is no scenario {options.scenario!r}; there are {', '.join(sorted(KINDS))}"
+    if not 0 <= options.services <= generate.MAX_LIVE:
+        return f"--services: at most {generate.MAX_LIVE:,} run live"
+    if not SLOWEST <= options.speed <= FASTEST:
+        return f"--speed: between {SLOWEST:g} and {FASTEST:g}"
+    return ""
+
+
+def _free_port(port: int) -> int:
+    """The port, if it can be had (0: any). Raises DemoFailed before anything is started."""
+    try:
+        with processes.bind(f"127.0.0.1:{port}", "--port") as probe:
+            return int(probe.getsockname()[1])
+    except (ConfigError, OverflowError):
+        raise DemoFailed(f"port {port} cannot be had: choose another one with --port") from None
+
+
+def _child(command: list[str], **more: Any) -> subprocess.Popen[bytes]:
+    """A child that ends with this process, however that ends, and that Ctrl-C does not reach by itself."""
+    return subprocess.Popen(command, process_group=0, preexec_fn=_end_with_parent, **more)
+
+
+def _end_with_parent() -> None:
+    """Runs in the child: SIGTERM when the parent is gone (prctl(2), PR_SET_PDEATHSIG; Linux only)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 def _reap(child: subprocess.Popen[bytes]) -> None:
@@ -68,9 +112,8 @@ def _start_fleet(
     command = [sys.executable, "-m", "demo", "--state-dir", str(state), "--seed", str(options.seed)]
     command += ["--speed", str(options.speed), "--otlp", f"http://127.0.0.1:{options.port}/v1/traces"]
     command += ["--services", str(options.services)] if options.services else []
-    command += ["--scenario", options.scenario] if options.scenario else []
-    log = (state / "fleet.log").open("wb")
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=Path(__file__).parent.parent)
+    with (state / "fleet.log").open("wb") as log:
+        child = _child(command, stdout=subprocess.PIPE, stderr=log, cwd=Path(__file__).parent.parent)
     children.append(child)
     assert child.stdout is not None
     line = child.stdout.readline().decode()
@@ -92,26 +135,26 @@ def _start_prometheus(
     if program is None:
         raise DemoFailed("prometheus is not installed: sudo apt-get install prometheus")
     data = state / "prometheus"
+    _forget_another_past(options, state, data)
     history.prepare(data, seed=options.seed, services=options.services or None, now=clock.now())
     config = state / "prometheus.yml"
     config.write_text(history.prometheus_config(targets["sd"], services=options.services or None))
     port = _remembered_port(state / "prometheus.port")
-    log = (state / "prometheus.log").open("wb")
-    children.append(
-        subprocess.Popen(
-            [
-                program,
-                f"--config.file={config}",
-                f"--storage.tsdb.path={data}",
-                f"--web.listen-address=127.0.0.1:{port}",
-                "--storage.tsdb.retention.time=3d",
-                "--log.level=warn",
-            ],
-            stdout=log,
-            stderr=log,
-        )
-    )
+    command = [program, f"--config.file={config}", f"--storage.tsdb.path={data}", "--log.level=warn"]
+    command += [f"--web.listen-address=127.0.0.1:{port}", "--storage.tsdb.retention.time=3d"]
+    with (state / "prometheus.log").open("wb") as log:
+        children.append(_child(command, stdout=log, stderr=log))
     return f"http://127.0.0.1:{port}"
+
+
+def _forget_another_past(options: argparse.Namespace, state: Path, data: Path) -> None:
+    """What Prometheus knows of a fleet of another size or seed would pass for this one's: begin anew."""
+    file, fleet = state / "demo-fleet.json", {"seed": options.seed, "services": options.services}
+    known = json.loads(file.read_text()) if file.exists() else None
+    if known != fleet and data.exists():
+        print("The fleet is another one than last time: its past is written anew.", flush=True)
+        shutil.rmtree(data)
+    _write(file, fleet)
 
 
 def _config(options: argparse.Namespace, state: Path, targets: dict[str, str]) -> Config:
@@ -131,8 +174,8 @@ def _config(options: argparse.Namespace, state: Path, targets: dict[str, str]) -
     return Config(**values, clusters=(cluster,), state_dir=state, secret_key=base.secret_key)
 
 
-def _announce(address: str, store: Store, state: Path, targets: dict[str, str]) -> None:
-    """Make or keep the demo's user and token, write them down, and say where to go."""
+def _write_credentials(address: str, store: Store, state: Path) -> None:
+    """Make or keep the demo's user and token, and write them down."""
     file = state / "demo-credentials.json"
     known = json.loads(file.read_text()) if file.exists() else {}
     password = known.get("password") or secrets.token_urlsafe(12)
@@ -142,15 +185,27 @@ def _announce(address: str, store: Store, state: Path, targets: dict[str, str]) 
             known["token"], _ = tokens.create(
                 session, name=USER, owner=USER, scopes=["responder"], expires_at=ends
             )
-    credentials = {"url": address, "username": USER, "password": password, "token": known["token"]}
-    _write(file, credentials)
-    print(f"\n  Open      {address}\n  User      {USER}\n  Password  {password}\n")
+    _write(file, {"url": address, "username": USER, "password": password, "token": known["token"]})
+
+
+def _announce(state: Path, targets: dict[str, str], scenario: str | None) -> None:
+    """Say where to go; a scenario begins a while after that."""
+    known = json.loads((state / "demo-credentials.json").read_text())
+    print(f"\n  Open      {known['url']}\n  User      {known['username']}\n  Password  {known['password']}\n")
     print(f"  Prometheus  {targets['prometheus']}\n  Kubernetes  {targets['kubernetes']}")
-    print(f"  kubectl     --kubeconfig {state / 'demo-kubeconfig.yaml'}\n", flush=True)
+    print(f"  kubectl     --kubeconfig {state / 'demo-kubeconfig.yaml'}", flush=True)
+    if scenario:
+        body = json.dumps({"name": scenario, "after_seconds": ONSET_SECONDS}).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{targets['control']}/scenario", body, headers)
+        with urllib.request.urlopen(request, timeout=5):
+            print(f"  Scenario    {scenario}, in {ONSET_SECONDS} s", flush=True)
+    print(flush=True)
 
 
-def _write(file: Path, content: dict[str, str]) -> None:
+def _write(file: Path, content: Mapping[str, object]) -> None:
     draft = file.with_suffix(".draft")
+    draft.unlink(missing_ok=True)
     draft.touch(mode=0o600)
     draft.write_text(json.dumps(content, indent=2) + "\n")
     draft.replace(file)
