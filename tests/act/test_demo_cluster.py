@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from app import act, clock
+from app.act.record import load as load_action
 from app.config import Cluster, Config, KubeAccess, Kubernetes, load
 from app.errors import ActionConflict
 from app.model.action import ActionState, Target
@@ -88,7 +89,7 @@ def test_a_workload_of_the_demo_is_scaled_and_followed_until_it_is_rolled_out(
     for _ in range(30):
         demo.live(5)
         act.follow_all(demo.store, demo.config)
-    row = act.load(demo.store, row.id)
+    row = load_action(demo.store, row.id)
     assert demo.ready(name) == after
     assert row.rolled_out_at is not None
     assert row.state is S.VERIFYING  # nobody watches its traffic here, so there is no verdict

@@ -190,7 +190,7 @@ def test_what_is_cancelled_is_not_executed(scene: Acting):
     with pytest.raises(ActionConflict, match="cancelled"):
         scene.execute(row)
     row = scene.execute(scene.propose())
-    with pytest.raises(ActionConflict, match="cannot be cancelled"):
+    with pytest.raises(ActionConflict, match="too late to cancel"):
         scene.does("cancel", row, ALICE)
 
 
@@ -385,7 +385,7 @@ def test_an_unknown_outcome_stays_unknown_while_the_cluster_cannot_be_asked(scen
 
 
 def test_a_sender_that_died_leaves_unknown_and_is_reconciled(scene: Acting, tmp_path):
-    from app.act_record import claim
+    from app.act.record import claim
 
     full, scene.config = scene.config, scene.without_account()
     row = scene.propose()
@@ -509,3 +509,21 @@ def test_a_second_round_of_the_same_step_changes_nothing(scene: Acting):
         scene.follow(row)
     assert scene.audit() == before
     assert act.plan(scene.store, scene.config, row.id).state is S.VERIFYING
+
+
+def test_an_action_that_cannot_be_taken_further_does_not_stop_the_others(scene: Acting):
+    first = scene.propose()
+    later = scene.at(1).propose()
+    scene.execute(first)
+    scene.cluster.live["spec"]["replicas"] = "many"
+    assert scene.at(601).follow(later).state is S.EXPIRED
+
+
+def test_what_nobody_could_plan_expires(scene: Acting):
+    full, scene.config = scene.config, scene.without_account()
+    row = scene.propose()
+    scene.config = full
+    scene.cluster.live["spec"]["replicas"] = "many"
+    assert scene.at(599).follow(row).state is S.PLANNING
+    assert scene.at(601).follow(row).state is S.EXPIRED
+    assert scene.audit()[-1] == ("quarterdeck", "scale.expire", "expired")

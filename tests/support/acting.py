@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from app import act, clock
+from app.act.record import load as load_action
 from app.config import Cluster, Config, KubeAccess, Kubernetes, load
 from app.model.action import ActionState, Target
 from app.model.fleet import (
@@ -110,7 +111,7 @@ class Acting:
         """One round of the periodic work."""
         with clock.frozen_at(self.now):
             act.follow_all(self.store, self.config)
-            return act.load(self.store, row.id)
+            return load_action(self.store, row.id)
 
     def does(self, verb: str, row: ActionRow, who: Person, *rest: Any) -> ActionRow:
         with clock.frozen_at(self.now):

@@ -1,22 +1,16 @@
-"""Actions from proposal to verdict: who may, in which order, and what is written down.
-
-Planning, permission checks and writes happen where a writing account is configured (`serve`, the worker of the
-act queue); elsewhere the row waits and `follow_all` of that process takes it on. Intent is written before the
-call and outcome after it, so that a crash leaves a visible `unknown`, which is reconciled and never repeated.
-"""
+"""What people decide about an action: propose, execute, approve, reject, cancel; and the plan they decide on."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from app import clock
-from app.act_follow import follow, reconcile, send
-from app.act_record import audit_key, load, move
-from app.act_world import Caller, cluster_of, kind_of, world_of, writes_here
+from app.act.record import audit_key, load, move
+from app.act.step import send
+from app.act.world import Caller, cluster_of, kind_of, world_of, writes_here
 from app.actions import guardrails
 from app.config import Config
 from app.errors import (
@@ -25,33 +19,17 @@ from app.errors import (
     ActionRefused,
     BadInput,
     NotAllowed,
-    QuarterdeckError,
 )
 from app.model.action import ActionState, Plan, Target, person_of
 from app.store import actions, audit
 from app.store.actions import ActionRow
 from app.store.engine import Store
 
-__all__ = [
-    "approve",
-    "cancel",
-    "execute",
-    "follow",
-    "follow_all",
-    "plan",
-    "propose",
-    "reconcile",
-    "reject",
-]
-
 PLAN_LIFE = timedelta(minutes=10)
 APPROVAL_LIFE = timedelta(minutes=15)
 LONGEST_REASON = 1_000
 
 _S = ActionState
-_OPEN = (_S.PLANNED, _S.AWAITING_APPROVAL, _S.APPROVED)
-
-log = logging.getLogger("quarterdeck.act")
 
 
 def propose(
@@ -148,75 +126,65 @@ def execute(
         raise ActionRefused(f"type the name of the workload ({row.target.name}) to confirm")
     if found.needs_approval and row.state is _S.PLANNED:
         until = clock.now() + APPROVAL_LIFE
-        columns: dict[str, Any] = {"expires_at": until, "plan": replace(found, expires_at=until)}
-        words = "waits for a second person"
-        move(
+        return _take(
             store,
             config,
             row,
             [_S.PLANNED],
             _S.AWAITING_APPROVAL,
-            who=principal.name,
+            principal,
             what="ask",
-            message=words,
-            **columns,
+            message="waits for a second person",
+            expires_at=until,
+            plan=replace(found, expires_at=until),
         )
-        return load(store, action_id)
-    started = move(
+    sure = [_S.APPROVED] if found.needs_approval else [_S.PLANNED]
+    started = _take(
         store,
         config,
         row,
-        [_S.APPROVED] if found.needs_approval else [_S.PLANNED],
+        sure,
         _S.EXECUTING,
-        who=principal.name,
+        principal,
         what="execute",
         message="confirmed",
         executor=principal.name,
     )
-    if not started:
-        raise ActionConflict(f"it is {load(store, action_id).state.value} already")
-    return (
-        send(store, config, action_id) if writes_here(config, row.target.cluster) else load(store, action_id)
-    )
+    return send(store, config, action_id) if writes_here(config, row.target.cluster) else started
 
 
 def approve(store: Store, config: Config, principal: Caller, action_id: str) -> ActionRow:
     """A second person agrees. Raises NotAllowed for the proposer and for who may not approve."""
     row = _asked(store, principal, action_id)
-    until = clock.now() + APPROVAL_LIFE
-    if not move(
+    return _take(
         store,
         config,
         row,
         [_S.AWAITING_APPROVAL],
         _S.APPROVED,
-        who=principal.name,
+        principal,
         what="approve",
         message="approved",
         approver=principal.name,
-        expires_at=until,
-    ):
-        raise ActionConflict(f"it is {load(store, action_id).state.value} already")
-    return load(store, action_id)
+        expires_at=clock.now() + APPROVAL_LIFE,
+    )
 
 
 def reject(store: Store, config: Config, principal: Caller, action_id: str, reason: str = "") -> ActionRow:
     """A second person does not agree; the action ends refused."""
     row = _asked(store, principal, action_id)
     words = f"rejected by {principal.name}: {reason.strip()[:LONGEST_REASON]}".rstrip(": ")
-    if not move(
+    return _take(
         store,
         config,
         row,
         [_S.AWAITING_APPROVAL],
         _S.REFUSED,
-        who=principal.name,
+        principal,
         what="reject",
         message=words,
         approver=principal.name,
-    ):
-        raise ActionConflict(f"it is {load(store, action_id).state.value} already")
-    return load(store, action_id)
+    )
 
 
 def cancel(store: Store, config: Config, principal: Caller, action_id: str) -> ActionRow:
@@ -224,50 +192,28 @@ def cancel(store: Store, config: Config, principal: Caller, action_id: str) -> A
     row = load(store, action_id)
     if not principal.may_act(row.kind, row.target.namespace):
         raise NotAllowed(f"{principal.name} may not cancel this")
-    if not move(
-        store,
-        config,
-        row,
-        [_S.PLANNING, *_OPEN],
-        _S.CANCELLED,
-        who=principal.name,
-        what="cancel",
-        message=f"cancelled by {principal.name}",
-    ):
-        raise ActionConflict(f"it is {load(store, action_id).state.value}: it cannot be cancelled any more")
-    return load(store, action_id)
+    unsent = [_S.PLANNING, _S.PLANNED, _S.AWAITING_APPROVAL, _S.APPROVED]
+    words = f"cancelled by {principal.name}"
+    return _take(store, config, row, unsent, _S.CANCELLED, principal, what="cancel", message=words)
 
 
-def follow_all(store: Store, config: Config) -> None:
-    """Take every running action one step further; called every few seconds in the process of the act queue."""
-    waiting = (_S.PLANNING, *_OPEN, _S.EXECUTING, _S.VERIFYING, _S.UNKNOWN)
-    with store.reading() as session:
-        rows = actions.in_state(session, *waiting)
-    for row in rows:
-        try:
-            _step(store, config, row)
-        except QuarterdeckError as error:
-            log.warning("action %s could not be taken further: %s", row.id, error)
-
-
-def _step(store: Store, config: Config, row: ActionRow) -> None:
-    if row.state is _S.PLANNING:
-        plan(store, config, row.id)
-    elif row.state in _OPEN:
-        if row.expires_at is not None and row.expires_at <= clock.now():
-            move(
-                store,
-                config,
-                row,
-                [row.state],
-                _S.EXPIRED,
-                what="expire",
-                message="nobody confirmed it in time",
-            )
-    elif row.state is _S.UNKNOWN:
-        reconcile(store, config, row.id)
-    else:
-        follow(store, config, row.id)
+def _take(
+    store: Store,
+    config: Config,
+    row: ActionRow,
+    from_states: Collection[ActionState],
+    to_state: ActionState,
+    principal: Caller,
+    *,
+    what: str,
+    message: str,
+    **columns: Any,
+) -> ActionRow:
+    """The row, taken on by this caller. Raises ActionConflict when it is not where it must be any more."""
+    who = principal.name
+    if not move(store, config, row, from_states, to_state, who=who, what=what, message=message, **columns):
+        raise ActionConflict(f"it is {load(store, row.id).state.value} already: too late to {what}")
+    return load(store, row.id)
 
 
 def _ready(row: ActionRow, principal: Caller, plan_hash: str) -> Plan:

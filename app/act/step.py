@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from app import clock
-from app.act_record import claim, load, move
-from app.act_world import StoreWorld, kind_of, world_of
+from app.act.record import claim, load, move
+from app.act.world import StoreWorld, kind_of, world_of
 from app.actions import guardrails, verify
 from app.config import Config
 from app.errors import ActionConflict, ActionError, ActionFailed, ActionRefused, OutcomeUnknown
