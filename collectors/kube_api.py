@@ -1,4 +1,4 @@
-"""Reading from a Kubernetes API server: the official client gives address, credentials and TLS; bodies stay bytes.
+"""Reading from a Kubernetes API server: bodies stay bytes.
 
 Every refusal is one of our errors with a sentence; messages of the server are cut, because they may embed whole
 objects (reference: observed K19 to K24).
@@ -9,16 +9,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import urllib3
-from urllib3.util.retry import Retry
 
 from app.clock import monotonic
 from app.config import KubeAccess, Kubernetes
 from app.errors import SourceError, SourceNonsense, SourceRefused, SourceUnavailable
+from collectors.kube_connect import Connection, connect, printable, short_reason
 from collectors.kube_protocol import read_status
 
 MAX_PAGE = 128 * 1024 * 1024
@@ -26,7 +24,6 @@ MAX_LINE = 16 * 1024 * 1024
 _PIECE = 65_536
 _BIG_PIECE = 1024 * 1024
 _CONNECT_SECONDS = 5.0
-_OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 class Expired(SourceUnavailable):
@@ -41,22 +38,13 @@ class Forbidden(SourceRefused):
     """The account may not do this here (403)."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Client:
-    """The official client with the address it speaks to and the namespace its credentials belong to."""
-
-    api: Any
-    host: str
-    namespace: str
-
-
 class KubeApi:
     """One API server, read only. Configuration is loaded on first use, so that a bad kubeconfig is a state."""
 
     def __init__(self, access: Kubernetes | KubeAccess, *, agent: str = "quarterdeck") -> None:
         self._access = access
         self._agent = agent
-        self._client: _Client | None = None
+        self._client: Connection | None = None
         self._guard = threading.Lock()
 
     @property
@@ -123,7 +111,7 @@ class KubeApi:
         except (
             Exception
         ) as error:  # the client wraps TLS faults and failing credential plugins in its own ways
-            raise SourceUnavailable(f"{self.who} cannot be asked: {_short(error)}") from error
+            raise SourceUnavailable(f"{self.who} cannot be asked: {short_reason(error)}") from error
         try:
             yield response
         finally:
@@ -167,12 +155,12 @@ class KubeApi:
             return SourceUnavailable(f"{self.who} has been silent for too long")
         if isinstance(error, urllib3.exceptions.DecodeError):
             return SourceNonsense(f"{self.who} answered something that is not encoded as announced")
-        return SourceUnavailable(f"{self.who} cannot be reached: {_short(error)}")
+        return SourceUnavailable(f"{self.who} cannot be reached: {short_reason(error)}")
 
-    def _connected(self) -> _Client:
+    def _connected(self) -> Connection:
         with self._guard:
             if self._client is None:
-                self._client = _connect(self._access, self._agent)
+                self._client = connect(self._access, self._agent)
             return self._client
 
 
@@ -183,7 +171,7 @@ def refusal(who: str, code: int, body: bytes) -> SourceError:
         [c.message for c in (status.details.causes or ()) if c.message] if status and status.details else []
     )
     words = "; ".join(causes) or (status.message if status else None) or body[:200].decode("utf-8", "replace")
-    sentence = f"{who}: {code} {_printable(words)[:300]}".rstrip()
+    sentence = f"{who}: {code} {printable(words)[:300]}".rstrip()
     if code == 401:
         return SourceRefused(f"{who} refused the credentials: renew them (401)")
     if code == 403:
@@ -195,59 +183,3 @@ def refusal(who: str, code: int, body: bytes) -> SourceError:
     if code == 429 or code >= 500:
         return SourceUnavailable(sentence)
     return SourceNonsense(sentence)
-
-
-def _connect(access: Kubernetes | KubeAccess, agent: str) -> _Client:
-    """The official client, configured as asked. Raises SourceUnavailable when that cannot be done."""
-    from kubernetes import client, config  # late: it is heavy, and most processes never need it
-
-    loader: Any = config  # its functions are untyped
-    configuration = client.Configuration()
-    namespace = ""
-    try:
-        if access.in_cluster:
-            loader.load_incluster_config(client_configuration=configuration)
-            namespace = _OWN_NAMESPACE.read_text().strip() if _OWN_NAMESPACE.exists() else ""
-        else:
-            file = str(access.kubeconfig) if access.kubeconfig else None
-            loader.load_kube_config(
-                config_file=file,
-                context=access.context,
-                client_configuration=configuration,
-                persist_config=False,
-            )
-            namespace = _context_namespace(loader, file, access.context)
-    except Exception as error:  # the loader raises whatever its YAML and its plugins raise
-        where = (
-            "the pod's service account"
-            if access.in_cluster
-            else (access.kubeconfig or "the default kubeconfig")
-        )
-        raise SourceUnavailable(f"Kubernetes: {where} cannot be used: {_short(error)}") from error
-    configuration.retries = Retry(
-        total=1, connect=1, read=False, redirect=False, status=0, raise_on_status=False
-    )
-    configuration.keep_alive = True
-    configuration.connection_pool_maxsize = 64
-    made = client.ApiClient(configuration)
-    made.user_agent = agent
-    return _Client(made, configuration.host, namespace)
-
-
-def _context_namespace(config: Any, file: str | None, context: str | None) -> str:
-    contexts, active = config.list_kube_config_contexts(config_file=file)
-    chosen = next((one for one in contexts if one["name"] == context), active) if context else active
-    return str((chosen or {}).get("context", {}).get("namespace") or "")
-
-
-def _short(error: BaseException) -> str:
-    """The innermost reason, in a few printable words."""
-    inner = error
-    while isinstance(deeper := getattr(inner, "reason", None) or inner.__cause__, BaseException):
-        inner = deeper
-    text = inner.strerror if isinstance(inner, OSError) and inner.strerror else str(inner)
-    return _printable(text or type(inner).__name__)[:200]
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else " " for c in text)

@@ -15,7 +15,7 @@ import urllib3
 
 from app.config import KubeAccess, Kubernetes
 from app.errors import ActionConflict, ActionFailed, ActionRefused, OutcomeUnknown, SourceError
-from collectors.kube_api import _connect
+from collectors.kube_connect import connect
 from collectors.kube_refusal import reading_failed, refusal_of
 
 MANAGER = "quarterdeck"
@@ -30,10 +30,10 @@ Obj = dict[str, Any]
 class KubeWriter:
     """One API server with credentials that may write. Made per action, closed after each step."""
 
-    def __init__(self, access: Kubernetes | KubeAccess, *, action: str, version: str = "0") -> None:
-        self._agent = f"{MANAGER}/{version} (action {action})"
+    def __init__(self, access: Kubernetes | KubeAccess, *, action: str) -> None:
+        agent = f"{MANAGER} (action {action})"
         try:
-            self._client = _connect(access, self._agent).api
+            self._client = connect(access, agent).api
         except SourceError as error:
             raise ActionFailed(f"nothing was written: {error}") from error
         self.warnings: list[str] = []
