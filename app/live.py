@@ -14,8 +14,6 @@ from threading import Event, Lock
 from typing import Any
 
 from flask import Flask, request
-from flask_socketio import ConnectionRefusedError as Refused
-from flask_socketio import SocketIO
 
 from app import clock
 from app.errors import AccessError, StoreError
@@ -23,6 +21,11 @@ from app.store import topics
 from app.web.access import Declared, Kind, Permission, Principal
 from app.web.identify import anonymous, identify, peer
 from app.web.services import Services
+from app.web.slim import without
+
+with without("aiohttp", "kafka", "redis", "requests", "valkey", "websocket", "zmq"):
+    from flask_socketio import ConnectionRefusedError as Refused
+    from flask_socketio import SocketIO
 
 log = logging.getLogger("quarterdeck.live")
 
@@ -216,12 +219,10 @@ def may_watch(principal: Principal, topic: str) -> bool:
 
 def install(app: Flask, parts: Services) -> Live:
     """Put Socket.IO before the application and register the events."""
-    broker = parts.config.broker.url
     socketio = SocketIO(
         app,
         async_mode=_async_mode(),
         cors_allowed_origins=parts.origins,
-        message_queue=broker if broker.startswith("redis") else None,
         manage_session=False,
         cors_credentials=False,
         max_http_buffer_size=65_536,

@@ -19,7 +19,7 @@ from typing import Any
 from app import collect
 from app.config import Config
 from app.errors import ConfigError, Problem, QuarterdeckError
-from app.factory import create_app, create_celery, tune_collector
+from app.factory import create_app, create_celery, tune_allocator, tune_collector
 from app.store import settings, users
 from app.store.engine import Store, open_store
 
@@ -103,6 +103,7 @@ class Serve:
 
     def start(self) -> str:
         """Migrate, listen, and begin to work. Answers the address that was really bound."""
+        tune_allocator()
         sockets = [(bind(self.config.server.listen, "server.listen"), False), *self._otlp_sockets()]
         self.store.migrate()
         self.otlp = collect.otlp_collector(self.config)

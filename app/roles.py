@@ -17,7 +17,7 @@ from typing import Any
 from app import collect
 from app.config import Config
 from app.errors import ConfigError, Problem, StoreError
-from app.factory import create_app, create_celery, tune_collector
+from app.factory import create_app, create_celery, tune_allocator, tune_collector
 from app.processes import Stopper
 from app.store import leases
 from app.store.engine import Store, open_store
@@ -144,6 +144,7 @@ def _speaking(celery: Any) -> Any:
 
 
 def _store(config: Config) -> Store:
+    tune_allocator()
     store = open_store(config)
     store.check_schema()
     return store

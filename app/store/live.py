@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import select
@@ -16,6 +16,10 @@ from app.store.tables import live
 from app.store.write import upsert
 
 _codec = Codec(Topology)
+_TOLD = {
+    kind: attrgetter(*(f.name for f in fields(kind) if f.name not in ("as_of", "evidence")))
+    for kind in (Node, Edge)
+}
 
 
 def put(session: Session, topology: Topology, memory: bytes) -> None:
@@ -54,27 +58,33 @@ def forget(session: Session, cluster: str) -> None:
 
 
 def _changed(before: Topology | None, after: Topology) -> set[str]:
-    old, new = dict(_contents(before)), dict(_contents(after))
-    moved = {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
+    old, new = _elements(before), _elements(after)
+    moved = [key for key in old.keys() | new.keys() if not _same(old.get(key), new.get(key))]
     if not moved and before is not None and _frame_of(before) == _frame_of(after):
         return set()
-    ends = {node for thing in moved for node in _touched(old.get(thing) or new[thing])}
+    ends = {node for key in moved for node in _touched(old.get(key) or new[key])}
     services = {f"service:{node}" for node in ends if ":~" not in node}
     return {"fleet", "topology", *services}
 
 
-def _contents(topology: Topology | None) -> Iterator[tuple[tuple[str, str], Node | Edge]]:
+def _elements(topology: Topology | None) -> dict[str, Node | Edge]:
     if topology is None:
-        return
-    for node in topology.nodes:
-        yield ("node", node.id), _ageless(node)
-    for edge in topology.edges:
-        yield ("edge", edge.id), _ageless(edge)
+        return {}
+    found: dict[str, Node | Edge] = {node.id: node for node in topology.nodes}
+    found.update((edge.id, edge) for edge in topology.edges)
+    return found
 
 
-def _ageless(thing: Any) -> Any:
-    evidence = tuple(replace(word, as_of=None) for word in thing.evidence)
-    return replace(thing, as_of=None, evidence=evidence)
+def _same(old: Node | Edge | None, new: Node | Edge | None) -> bool:
+    """Whether two words on one element say the same, their ages aside."""
+    if old is None or new is None or old.rps != new.rps:  # most rates differ: that settles it
+        return False
+    told = _TOLD[type(new)]
+    return bool(told(old) == told(new)) and _words(old) == _words(new)
+
+
+def _words(thing: Node | Edge) -> list[tuple[object, ...]]:
+    return [(word.source, word.rps, word.sampling_ratio) for word in thing.evidence]
 
 
 def _touched(thing: Node | Edge) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, CursorResult, Executable, Table
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import Session
 
 Row = Mapping[str, Any]
@@ -50,5 +50,8 @@ def storable(words: str) -> str:
 
 
 def _insert(session: Session, table: Table) -> Any:
-    dialect = session.connection().dialect.name
-    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+    if session.connection().dialect.name == "sqlite":
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql  # costs time at the start that SQLite need not pay
+
+    return postgresql.insert(table)

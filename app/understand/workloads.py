@@ -115,10 +115,12 @@ class Workloads:
         return found[0] if len(found) == 1 else None
 
     @cached_property
-    def _by_namespace(self) -> dict[str, list[Workload]]:
-        found: dict[str, list[Workload]] = defaultdict(list)
+    def _by_term(self) -> dict[tuple[str, tuple[str, str]], list[Workload]]:
+        """Workloads by namespace and one (key, value) of their selector or labels."""
+        found: dict[tuple[str, tuple[str, str]], list[Workload]] = defaultdict(list)
         for workload in self.inventory.workloads:
-            found[workload.namespace].append(workload)
+            for term in {*workload.selector, *workload.labels}:
+                found[(workload.namespace, term)].append(workload)
         return found
 
     @cached_property
@@ -145,9 +147,8 @@ class Workloads:
         if not service.selector:
             return None
         wanted = set(service.selector)
-        found = [
-            w for w in self._by_namespace[service.namespace] if wanted <= set(w.selector) | set(w.labels)
-        ]
+        rarest = min((self._by_term.get((service.namespace, term), []) for term in wanted), key=len)
+        found = [w for w in rarest if wanted <= set(w.selector) | set(w.labels)]
         if len(found) == 1:
             return found[0]
         same_name = [w for w in found if w.name == service.name]
