@@ -20,9 +20,10 @@ from app import clock
 from app.model.fleet import Snapshot
 from app.model.series import Window
 from collectors.otlp_body import JSON, PROTOBUF, Full, TooLarge, Unsupported, unpack
-from collectors.span_columns import Batch, Flaws, read_json, read_protobuf
+from collectors.span_columns import Batch, Flaws
 from collectors.span_join import Joiner
 from collectors.span_ledger import STEP_NS
+from collectors.span_read import read_json, read_protobuf
 from collectors.span_witness import witness
 
 KEPT_STEPS = 6

@@ -7,7 +7,9 @@ as text).
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
@@ -143,6 +145,7 @@ def _messages() -> dict[str, Any]:
 
 
 PROTO = _messages()
+_NOT_PROTOBUF = "the body is not an OTLP trace request in protobuf"
 
 
 def parse_protobuf(body: bytes) -> Any:
@@ -150,7 +153,15 @@ def parse_protobuf(body: bytes) -> Any:
     try:
         return PROTO["Request"].FromString(body)
     except DecodeError as error:
-        raise Malformed("the body is not an OTLP trace request in protobuf") from error
+        raise Malformed(_NOT_PROTOBUF) from error
+
+
+def parse_span(wire: bytes) -> Any:
+    """One slim `Span`. Raises Malformed."""
+    try:
+        return PROTO["Span"].FromString(wire)
+    except DecodeError as error:
+        raise Malformed(_NOT_PROTOBUF) from error
 
 
 def parse_json(body: bytes) -> _JsonRequest:
@@ -169,6 +180,11 @@ def status_is_error(status: bytes) -> bool:
         return False
 
 
+_HEAD = operator.itemgetter(slice(0, 7))  # tag, length and the first letters of the key of a KeyValue
+_MOST_HEADS = 4096
+_SHORT = 128
+
+
 class Wanted:
     """A set of attribute names, in the forms in which undecoded attributes are asked for them."""
 
@@ -176,6 +192,21 @@ class Wanted:
         self.names = frozenset(names)
         # A KeyValue starts with tag 0x0a, the key's length in one byte, and the key, in every encoder's output.
         self.prefixes = frozenset(bytes((0x0A, len(name))) + name.encode() for name in names)
+        self.heads = _Heads(self.prefixes)
+
+
+class _Heads(dict[bytes, bool]):
+    """Whether a KeyValue that begins like this may be wanted, worked out once for each beginning."""
+
+    def __init__(self, prefixes: frozenset[bytes]) -> None:
+        self._wanted = frozenset(map(_HEAD, prefixes))
+        self._short = tuple(prefix for prefix in prefixes if len(prefix) < len(_HEAD(bytes(99))))
+
+    def __missing__(self, head: bytes) -> bool:
+        if len(self) >= _MOST_HEADS:
+            self.clear()
+        found = self[head] = head in self._wanted or head[:1] != b"\n" or head.startswith(self._short)
+        return found
 
 
 def resource_attributes(resource: bytes) -> dict[str, str]:
@@ -189,9 +220,11 @@ def resource_attributes(resource: bytes) -> dict[str, str]:
 
 def proto_pick(pairs: Any, wanted: Wanted) -> tuple[bytes, ...]:
     """Those of a span's undecoded protobuf KeyValues that are wanted, still undecoded: only bytes are compared."""
-    prefixes = wanted.prefixes
+    listed = list(pairs)
+    heads, prefixes = wanted.heads, wanted.prefixes
+    likely = [pair for pair, head in zip(listed, map(_HEAD, listed), strict=True) if heads[head]]
     return tuple(
-        [pair for pair in pairs if len(pair) > 2 and (pair[: pair[1] + 2] in prefixes or pair[0] != 0x0A)]
+        [pair for pair in likely if len(pair) > 2 and (pair[: pair[1] + 2] in prefixes or pair[0] != 0x0A)]
     )
 
 
@@ -199,14 +232,22 @@ def proto_attributes(pairs: Iterable[bytes]) -> dict[str, str]:
     """Undecoded protobuf KeyValues as text; lists, maps and what cannot be read are left out."""
     found: dict[str, str] = {}
     for pair in pairs:
-        try:
-            parsed = PROTO["KeyValue"].FromString(pair)
-        except DecodeError:
-            continue
-        text = _proto_text(parsed.value)
-        if text:
-            found.setdefault(_decoded(parsed.key), text)
+        told = _short_pair(pair) if len(pair) <= _SHORT else _pair(pair)
+        if told is not None:
+            found.setdefault(*told)
     return found
+
+
+def _pair(wire: bytes) -> tuple[str, str] | None:
+    try:
+        parsed = PROTO["KeyValue"].FromString(wire)
+    except DecodeError:
+        return None
+    text = _proto_text(parsed.value)
+    return (_decoded(parsed.key), text) if text else None
+
+
+_short_pair = lru_cache(maxsize=8192)(_pair)  # ports, methods, engines and hosts come again and again
 
 
 def _proto_text(value: Any) -> str:

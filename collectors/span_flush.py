@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,10 +103,7 @@ def _origins(batches: Sequence[Batch], parties: Parties) -> tuple[I64, I64]:
 def fresh(batch: Batch, oldest_step: int) -> Batch:
     """The batch without spans of steps that are not kept any more."""
     kept = batch.end >= oldest_step * STEP_NS
-    if kept.all():
-        return batch
-    columns = ("origin", "row", "key", "parent", "root", "kind", "start", "end", "error", "weight")
-    return replace(batch, **{name: getattr(batch, name)[kept] for name in columns})
+    return batch if kept.all() else batch.only(kept)
 
 
 class PeerReader:
@@ -116,24 +113,26 @@ class PeerReader:
         self._parties = parties
         self._known: dict[tuple[Picked, int, int], tuple[Peer, int]] = {}
 
-    def of(self, flush: Flush, span: int) -> tuple[Peer, int]:
-        """The peer that a span names, and its party (-1 = none named); equal attributes are read once."""
-        rows, row = flush.rows(span), int(flush.row[span])
-        kind, caller = int(flush.kind[span]), int(flush.party[span])
-        picked = rows.pick(row, PEER_KEYS)
-        known = self._known.get((picked, kind, _ANY)) or self._known.get((picked, kind, caller))
-        if known is not None:
-            return known
+    def of(self, flush: Flush, spans: I64) -> Iterator[tuple[Peer, int]]:
+        """For each span the peer that it names, and its party (-1 = none named)."""
+        columns = (flush.batch[spans], flush.row[spans], flush.kind[spans], flush.party[spans])
+        for batch, row, kind, caller in zip(*(column.tolist() for column in columns), strict=True):
+            rows = flush.batches[batch].rows
+            picked = rows.pick(row, PEER_KEYS)
+            known = self._known.get((picked, kind, _ANY)) or self._known.get((picked, kind, caller))
+            yield known or self._read(rows, row, picked, SpanKind(kind), caller)
+
+    def _read(self, rows: Rows, row: int, picked: Picked, kind: SpanKind, caller: int) -> tuple[Peer, int]:
         attributes, scope = rows.attributes(picked), self._parties.scope(caller)
-        peer = peer_of(attributes, kind=SpanKind(kind), caller=scope)
+        peer = peer_of(attributes, kind=kind, caller=scope)
         placed = peer.placed
         if not placed:
             attributes |= rows.attributes(rows.pick(row, URL_KEYS))
-            peer = peer_of(attributes, kind=SpanKind(kind), caller=scope)
+            peer = peer_of(attributes, kind=kind, caller=scope)
         found = peer, self._parties.peer(peer.identity, caller) if peer.identity is not None else -1
         if placed:
             scoped = peer.identity is None or peer.identity.scope != ""
-            self._keep((picked, kind, caller if scoped else _ANY), found)
+            self._keep((picked, int(kind), caller if scoped else _ANY), found)
         return found
 
     def _keep(self, key: tuple[Picked, int, int], found: tuple[Peer, int]) -> None:

@@ -105,8 +105,7 @@ class Joiner:
     def _queue_spans(self, flush: Flush, spans: I64) -> I64:
         """Book PRODUCER or CONSUMER spans; those that turn out to be plain calls are given back."""
         plain, handled = [], []
-        for span in spans.tolist():
-            peer, queue = self._peers.of(flush, span)
+        for span, (peer, queue) in zip(spans.tolist(), self._peers.of(flush, spans), strict=True):
             if peer.role is Role.SERVE and self._context(flush, span) >= 0:
                 peer = Peer(None, "messaging", Role.PROCESS)
             if peer.role in (Role.CALL, Role.SERVE):
@@ -167,8 +166,7 @@ class Joiner:
         call = np.full(len(spans), Role.CALL, np.int64)
         rows = self.edges.rows(np.full(len(spans), self.parties.user), flush.party[spans], call)
         for row, at in self.edges.unlooked(rows, flush.end[spans] // STEP_NS):
-            told = protocol_of(flush.read(int(spans[at]), PROTOCOL_KEYS))
-            self.edges.protocol[row] = told or self.edges.protocol[row]
+            self.edges.learn(row, protocol_of(flush.read(int(spans[at]), PROTOCOL_KEYS)))
         self.edge_ledger.add(
             flush.end[spans] // STEP_NS,
             rows,
@@ -223,24 +221,26 @@ class Joiner:
         waited = callers["peer"] >= 0
         for code in np.unique((callers["peer"][waited] << 32) | callees["party"][waited]).tolist():
             self.parties.answered(code >> 32, code & 0xFFFFFFFF)
-        for row, call in self.edges.unlooked(rows, callers["end"] // STEP_NS):
-            span = int(callers["span"][call])
-            if span < 0:
-                told = self.protocols[callers["protocol"][call]]
-            else:
-                peer, number = self._peers.of(flush, span)
-                told = peer.protocol
-                if number >= 0:
-                    self.parties.answered(number, int(callees["party"][call]))
-            self.edges.protocol[row] = told or self.edges.protocol[row]
+        looked = np.array(self.edges.unlooked(rows, callers["end"] // STEP_NS), np.int64).reshape(-1, 2)
+        row, call = looked.T
+        asked = callers["span"][call] >= 0
+        for number, call_seen in looked[~asked].tolist():
+            self.edges.learn(number, self.protocols[callers["protocol"][call_seen]])
+        service = callees["party"][call[asked]].tolist()
+        peers = self._peers.of(flush, callers["span"][call[asked]])
+        for number, callee, (peer, party) in zip(row[asked].tolist(), service, peers, strict=True):
+            self.edges.learn(number, peer.protocol)
+            if party >= 0:
+                self.parties.answered(party, callee)
 
     def _name_peers(self, flush: Flush, alone: Halves) -> Halves:
         """Ask callers that no server span answered whom they called; stores and queues are booked at once."""
         keep: list[bool] = []
         numbers: list[int] = []
         protocols: list[int] = []
-        for span in alone["span"].tolist():
-            peer, number = self._peers.of(flush, span)
+        for span, (peer, number) in zip(
+            alone["span"].tolist(), self._peers.of(flush, alone["span"]), strict=True
+        ):
             calls = peer.role in (Role.CALL, Role.SERVE)
             if not calls:
                 self._queue_span(flush, span, peer, number)

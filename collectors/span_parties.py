@@ -160,6 +160,10 @@ class EdgeRows:
         self.protocol[row] = self.protocol[row] or protocol
         return row
 
+    def learn(self, row: int, protocol: str) -> None:
+        """Note what an edge was seen to speak; "" tells nothing."""
+        self.protocol[row] = protocol or self.protocol[row]
+
     def _row(self, code: int) -> int:
         row = self._rows.get(code)
         if row is None:

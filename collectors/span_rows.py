@@ -9,6 +9,7 @@ from collectors.otlp_wire import (
     Wanted,
     json_attributes,
     json_links,
+    parse_span,
     proto_attributes,
     proto_links,
     proto_pick,
@@ -50,6 +51,29 @@ class ProtoRows:
     def links(self, row: int) -> list[tuple[bytes, bytes]]:
         """(trace id, span id) of each link."""
         return proto_links(self.spans[row].links)
+
+
+class WireRows:
+    """Spans of a protobuf body that lie there undecoded."""
+
+    def __init__(self, body: bytes, begins: list[int], ends: list[int]) -> None:
+        self._body, self._begins, self._ends = body, begins, ends
+
+    def wire(self, row: int) -> bytes:
+        """One span, undecoded."""
+        return self._body[self._begins[row] : self._ends[row]]
+
+    def pick(self, row: int, wanted: Wanted) -> Picked:
+        """The wanted attributes of a span, undecoded."""
+        return proto_pick(parse_span(self.wire(row)).attributes, wanted)
+
+    def attributes(self, picked: Picked) -> dict[str, str]:
+        """Picked attributes as text."""
+        return proto_attributes(picked)
+
+    def links(self, row: int) -> list[tuple[bytes, bytes]]:
+        """(trace id, span id) of each link."""
+        return proto_links(parse_span(self.wire(row)).links)
 
 
 class JsonRows:

@@ -16,7 +16,7 @@ from werkzeug.serving import make_server
 
 from app.api.otlp import blueprint
 from collectors.otlp import OtlpCollector
-from collectors.span_columns import read_protobuf
+from collectors.span_read import read_protobuf
 
 RECORDED = Path(__file__).parent.parent / "recorded"
 BODIES = sorted((RECORDED / "otlp").glob("traces_protobuf_*.bin"))
