@@ -104,7 +104,7 @@ def missing(root: Path = ROOT) -> list[str]:
 
 
 class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg,unused-ignore]
-    """Lets no wheel be built without the browser libraries; an editable install only warns."""
+    """Lets no wheel or source distribution be built without the browser libraries; an editable install only warns."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Called by hatchling before the files are collected; `version` is `editable` or `standard`."""
@@ -115,7 +115,7 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg,unused-ignor
             vendor(root)
         except VendorError as error:
             if version != "editable":
-                raise
+                self.app.abort(f"Not built without the browser libraries: {error}")
             self.app.display_warning(f"{error} Until then pages have no live updates and no charts.")
 
 

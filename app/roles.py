@@ -78,7 +78,7 @@ def worker(config: Config, queues: str) -> int:
         config = without_writing(config)
     celery = create_celery(config, store, collect.build(config))
     options = ["--queues", queues, "--pool", "threads", "--concurrency", "4", "--loglevel", "WARNING"]
-    celery.worker_main(["worker", *options, "--without-gossip", "--without-mingle", "--quiet"])
+    celery.worker_main(["worker", *options, "--without-gossip", "--without-mingle"])
     store.dispose()
     return 0
 

@@ -42,7 +42,8 @@ def test_the_code_it_prints_makes_the_first_user_and_is_not_printed_again(tmp_pa
         assert requests.get(f"{address}/setup", timeout=5).status_code == 404
         serve.end()
     with serving(tmp_path) as serve:
-        assert signed_in(serve.address(), "alice", PASSWORD).get(f"{serve.address()}/", timeout=5).ok
+        with signed_in(serve.address(), "alice", PASSWORD) as session:
+            assert session.get(f"{serve.address()}/", timeout=5).ok
         serve.end()
     assert "code" not in "".join(serve.out)
     assert PASSWORD not in serve.errors

@@ -61,11 +61,11 @@ class EndedEarly(AssertionError):
 
 
 @contextmanager
-def running(*command: str, **environment: str) -> Iterator[Running]:
+def running(*command: str, cwd: Path = ROOT, **environment: str) -> Iterator[Running]:
     """A process of these words; killed at the end if it still runs."""
     process = subprocess.Popen(
         command,
-        cwd=ROOT,
+        cwd=cwd,
         env={**_plain_environment(), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -104,11 +104,11 @@ def serving(state: Path, *more: object, **environment: str) -> Any:
     return quarterdeck("serve", "--state-dir", state, *words, *more, **environment)
 
 
-def finished(*words: object, **environment: str) -> tuple[int, str, str]:
+def finished(*words: object, stdin: str = "", **environment: str) -> tuple[int, str, str]:
     """A short command: exit code, standard output, standard error."""
     command = [sys.executable, "-m", "app.cli", *(str(word) for word in words)]
     env = {**_plain_environment(), **environment}
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, env=env, input=stdin, capture_output=True, text=True, timeout=60)
     return done.returncode, done.stdout, done.stderr
 
 

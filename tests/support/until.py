@@ -9,7 +9,13 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def until(ask: Callable[[], T], *, seconds: float = 15.0, give_up: type[Exception] | tuple[()] = ()) -> T:
+def until(
+    ask: Callable[[], T],
+    *,
+    seconds: float = 15.0,
+    pause: float = 0.01,
+    give_up: type[Exception] | tuple[()] = (),
+) -> T:
     """The first truthy answer. Exceptions count as no; the last one is raised at the end, `give_up` at once."""
     end = time.monotonic() + seconds
     last: Exception | None = None
@@ -22,7 +28,7 @@ def until(ask: Callable[[], T], *, seconds: float = 15.0, give_up: type[Exceptio
             raise
         except Exception as error:
             last = error
-        time.sleep(0.01)
+        time.sleep(pause)
     if last is not None:
         raise last
     raise AssertionError("it did not become so in time")
