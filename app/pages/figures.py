@@ -35,6 +35,21 @@ HEIGHT = 190
 
 # Where an axis ends at least, so that nothing looks like something: 1 rps, 1 %, 50 ms.
 _LEAST = {"rate": 1.0, "errors": 0.01, "latency": 0.05}
+_DURATIONS = {
+    0.0001: "0.1ms",
+    0.001: "1ms",
+    0.003: "3ms",
+    0.01: "10ms",
+    0.03: "30ms",
+    0.1: "100ms",
+    0.3: "300ms",
+    1.0: "1s",
+    3.0: "3s",
+    10.0: "10s",
+    30.0: "30s",
+    100.0: "100s",
+    1000.0: "1000s",
+}
 _MINUTE, _DAY = 60_000, 86_400_000
 _CLOCK = [
     {"dtickrange": [None, _MINUTE], "value": "%H:%M:%S"},
@@ -92,7 +107,12 @@ def _values(ink: dict[str, str], kind: str) -> dict[str, Any]:
     if seconds:
         more["ticksuffix"] = "s"
     if kind == "latency_heatmap":
-        more |= {"type": "log", "showgrid": False}
+        more |= {
+            "type": "log",
+            "showgrid": False,
+            "tickvals": list(_DURATIONS),
+            "ticktext": list(_DURATIONS.values()),
+        }
     else:
         more["rangemode"] = "tozero"
     return _axis(ink, fixedrange=True, **more)

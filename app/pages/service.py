@@ -118,7 +118,8 @@ def service_pods() -> dict[str, Any]:
 
 def answer(node: Node) -> str:
     """Health and its first reason as one sentence."""
-    name, word = form.cut(node.name, 80), form.mark(node.health.status).word
+    name, mark = form.cut(node.name, 80), form.mark(node.health.status)
+    word = mark.many if node.health.status is HealthStatus.MAINTENANCE else mark.word
     if node.health.status is HealthStatus.UNKNOWN:
         return f"Nobody knows how {name} is."
     if _told(node):

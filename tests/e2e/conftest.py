@@ -10,6 +10,7 @@ import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -80,13 +81,12 @@ def free_port() -> int:
         return port
 
 
-@pytest.fixture
-def empty_served(tmp_path: Path) -> Iterator[Served]:
-    """An application with users and nothing else."""
+@contextmanager
+def serving(place: Path, **over: Any) -> Iterator[Served]:
+    """An application with users and nothing else in a thread; `over` replaces sections of its configuration."""
     port = free_port()
-    site = make_site(
-        tmp_path, blueprints=None, own_templates=False, server=replace(Server(), listen=f"127.0.0.1:{port}")
-    )
+    listening = replace(Server(), listen=f"127.0.0.1:{port}")
+    site = make_site(place, blueprints=None, own_templates=False, **({"server": listening} | over))
     served = Served(site, f"http://127.0.0.1:{port}")
     server = make_server("127.0.0.1", port, served, threaded=True, request_handler=Quiet)
     server.daemon_threads = True
@@ -98,6 +98,13 @@ def empty_served(tmp_path: Path) -> Iterator[Served]:
     thread.join()
     server.server_close()
     site.store.dispose()
+
+
+@pytest.fixture
+def empty_served(tmp_path: Path) -> Iterator[Served]:
+    """An application with users and nothing else."""
+    with serving(tmp_path) as served:
+        yield served
 
 
 @pytest.fixture

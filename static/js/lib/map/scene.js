@@ -14,6 +14,8 @@ export function world({ nodes }) {
 export function tell(element, view) {
   const parts = view.cut.why ? [view.cut.why] : [];
   if (view.cut.nodes_shown < view.cut.nodes_total) parts.push(`${view.cut.nodes_shown} of ${view.cut.nodes_total} nodes drawn`);
+  const groups = view.nodes.kind.filter((kind) => kind === "group").length;
+  if (groups && !view.cut.why) parts.push(`${groups} group${groups > 1 ? "s are" : " is"} folded`);
   if (view.layout.approximate) parts.push("layout is provisional");
   if (!view.nodes.id.length) parts.push("nothing to draw");
   const text = parts.join("; ");
