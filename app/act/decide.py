@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -28,6 +29,7 @@ from app.store.engine import Store
 PLAN_LIFE = timedelta(minutes=10)
 APPROVAL_LIFE = timedelta(minutes=15)
 LONGEST_REASON = 1_000
+_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
 _S = ActionState
 
@@ -50,6 +52,7 @@ def propose(
     guardrail forbids is no error but an action in state refused, with the reason.
     """
     action, wanted = kind_of(kind), dict(params)
+    _check_names(target)
     action.check(target, wanted)
     cluster_of(config, target.cluster)
     if not reason.strip():
@@ -214,6 +217,13 @@ def _take(
     if not move(store, config, row, from_states, to_state, who=who, what=what, message=message, **columns):
         raise ActionConflict(f"it is {load(store, row.id).state.value} already: too late to {what}")
     return load(store, row.id)
+
+
+def _check_names(target: Target) -> None:
+    """Names end in addresses of the cluster's API. Raises BadInput for what cannot be one."""
+    for field in ("namespace", "name"):
+        if _NAME.fullmatch(getattr(target, field)) is None:
+            raise BadInput("is not a name that Kubernetes knows", field=f"target.{field}")
 
 
 def _ready(row: ActionRow, principal: Caller, plan_hash: str) -> Plan:

@@ -146,5 +146,5 @@ def _before(words: str) -> tuple[datetime, str]:
     at, action_id = cursor.decode(words, (str, str))
     try:
         return datetime.fromisoformat(str(at)).astimezone(UTC), str(action_id)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise BadInput("cursor: is not one of ours; begin again without it", field="cursor") from error

@@ -27,7 +27,7 @@ def decode(text: str, shape: tuple[type, ...]) -> Key:
     except (UnicodeEncodeError, binascii.Error, ValueError) as error:
         raise _bad() from error
     fits = isinstance(key, list) and len(key) == len(shape)
-    if not fits or not all(type(part) is kind for part, kind in zip(key, shape, strict=True)):
+    if not fits or not all(_is(part, kind) for part, kind in zip(key, shape, strict=True)):
         raise _bad()
     found: Key = key
     return found
@@ -41,6 +41,15 @@ def page(
     left = [item for item in items if after is None or key(item) > after]
     shown = left[:limit]
     return shown, encode(key(shown[-1])) if len(left) > limit else None
+
+
+def _is(part: object, kind: type) -> bool:
+    """Of this type, and such as databases take: numbers of 64 bits, text without NUL."""
+    if type(part) is not kind:
+        return False
+    if isinstance(part, str):
+        return "\x00" not in part
+    return isinstance(part, (int, float)) and abs(part) < 1 << 63
 
 
 def _bad() -> BadInput:

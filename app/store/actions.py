@@ -14,7 +14,7 @@ from sqlalchemy import exc as sa_exc
 from sqlalchemy.orm import Session
 
 from app.clock import now
-from app.errors import ActionConflict
+from app.errors import ActionConflict, BadInput
 from app.model.action import ActionState, Applied, Judgement, Plan, Progress, Target
 from app.store import topics
 from app.store.tables import actions
@@ -63,7 +63,10 @@ def create(
     incident: str | None = None,
     idempotency_key: str | None = None,
 ) -> tuple[ActionRow, bool]:
-    """A new action in state planning: (row, True), or (the earlier one of the same key, False)."""
+    """A new action in state planning: (row, True), or (the earlier one of the same key, False).
+
+    Raises BadInput when the proposer used the key for something else before.
+    """
     moment = now()
     row = {
         "id": _new_id(moment),
@@ -72,9 +75,9 @@ def create(
         "namespace": target.namespace,
         "target_kind": target.kind,
         "name": target.name,
-        "params": _json(dict(params)),
+        "params": _json(dict(sorted(params.items()))),
         "reason": storable(reason),
-        "incident": incident,
+        "incident": None if incident is None else storable(incident),
         "proposer": proposer,
         "state": ActionState.PLANNING.value,
         "message": "",
@@ -83,7 +86,7 @@ def create(
         "changed_at": moment,
     }
     if not insert_new(session, actions, row):
-        return _same_key(session, proposer, idempotency_key), False
+        return _same_key(session, row), False
     topics.bump(session, "actions", f"action:{row['id']}")
     return _row(session.execute(select(actions).where(actions.c.id == row["id"])).one()), True
 
@@ -190,9 +193,13 @@ def _on(target: Target) -> Any:
     )
 
 
-def _same_key(session: Session, proposer: str, key: str | None) -> ActionRow:
-    mine = (actions.c.proposer == proposer) & (actions.c.idempotency_key == key)
-    return _row(session.execute(select(actions).where(mine)).one())
+def _same_key(session: Session, wanted: Mapping[str, Any]) -> ActionRow:
+    mine = [actions.c[name] == wanted[name] for name in ("proposer", "idempotency_key")]
+    found = session.execute(select(actions).where(*mine)).one()
+    same = ("kind", "cluster", "namespace", "target_kind", "name", "params")
+    if any(getattr(found, name) != wanted[name] for name in same):
+        raise BadInput("this Idempotency-Key was used for another action", field="Idempotency-Key")
+    return _row(found)
 
 
 def _new_id(moment: datetime) -> str:

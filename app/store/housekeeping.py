@@ -12,7 +12,6 @@ from app.store.engine import Store
 log = logging.getLogger("quarterdeck.store")
 
 _HOLDER_TIME = timedelta(minutes=10)
-_KEYS_KEPT = timedelta(days=1)
 
 
 def run(store: Store, config: Config, now: datetime, *, holder: str) -> None:
@@ -30,4 +29,4 @@ def run(store: Store, config: Config, now: datetime, *, holder: str) -> None:
     with store.begin() as session:
         frame_tiers.forget(session, now, config.store.retention)
         sessions.forget_ended(session)
-        idempotency.forget(session, now - _KEYS_KEPT)
+        idempotency.forget(session, now)

@@ -15,6 +15,8 @@ from app.store.tables import idempotency as table
 from app.store.write import insert_new, run
 
 KEPT = timedelta(hours=24)
+ANSWER_DUE = timedelta(minutes=2)
+"""After so long without an answer, the process that worked on the first request has died."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +37,14 @@ def claim(session: Session, who: str, key: str, request: str) -> Answer | None:
     if insert_new(session, table, row):
         return None
     mine = (table.c.who == who) & (table.c.key == key)
-    found = session.execute(select(table).where(mine)).one()
+    found = session.execute(select(table).where(mine)).one_or_none()
+    if found is None:
+        return Answer(None)  # given up by the first request this very moment: it may be sent again
     if found.request != request:
         raise BadInput("this Idempotency-Key was used for another request", field="Idempotency-Key")
+    left = mine & table.c.status.is_(None) & (table.c.created_at < now() - ANSWER_DUE)
+    if run(session, update(table).where(left).values(created_at=now())) == 1:
+        return None
     return Answer(found.status, found.body or b"", json.loads(found.headers or "{}"))
 
 

@@ -8,7 +8,7 @@ import secrets
 from flask import Flask, Response, g, request
 
 from app import clock
-from app.errors import TooMany
+from app.errors import NotFound, TooMany
 from app.web import access, cookies, csrf, headers, identify, problem
 from app.web.access import Kind, current
 from app.web.limits import Taken
@@ -37,6 +37,10 @@ def _begin() -> None:
     given = request.headers.get("X-Request-Id", "")
     g.request_id = given if problem.acceptable_request_id(given) else secrets.token_hex(8)
     g.begun = clock.monotonic()
+    if "\x00" in request.path:
+        raise NotFound(
+            "There is nothing at this address."
+        )  # no name holds it, and PostgreSQL refuses to look
 
 
 def _authorise() -> None:

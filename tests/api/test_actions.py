@@ -8,6 +8,7 @@ import pytest
 
 from app import clock
 from app.api import actions as views
+from app.api import cursor
 from app.model.action import ActionState, Check, DiffLine, Plan, Target, Verdict
 from app.store import actions, audit
 
@@ -203,3 +204,33 @@ def test_the_audit_log_shows_it_in_pages(site, bob):
     rest = bob.get("/api/v1/audit", query_string={"limit": 2, "cursor": first["next_cursor"]}).json
     assert [row["seq"] for row in first["items"] + rest["items"]] == [3, 2, 1]
     assert bob.get("/api/v1/audit?who=nobody").json["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [
+        ("actions", ["0001-01-01T00:00:00+23:59", "x"]),
+        ("actions", ["2026-01-01T00:00:00+00:00", "\x00"]),
+        ("audit", [2**63]),
+        ("audit", [-(2**63)]),
+        ("audit", [1.5]),
+    ],
+)
+def test_a_cursor_of_the_right_form_with_impossible_parts_is_400(bob, path, key):
+    answer = bob.get(f"/api/v1/{path}", query_string={"cursor": cursor.encode(key)})
+    assert (answer.status_code, answer.json["parameter"]) == (400, "cursor")
+
+
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [("name", "../secrets/x"), ("name", "a\x00b"), ("namespace", "Shop"), ("namespace", "a b")],
+)
+def test_a_target_with_a_name_that_kubernetes_does_not_know_is_400(site, part, name):
+    body = BODY | {"target": BODY["target"] | {part: name}}
+    answer = site.client("alice").post("/api/v1/actions", json=body)
+    assert (answer.status_code, answer.json["parameter"]) == (400, f"target.{part}")
+
+
+def test_an_incident_may_hold_any_character(site):
+    answer = site.client("alice").post("/api/v1/actions", json=BODY | {"incident": "INC\x00"})
+    assert (answer.status_code, answer.json["incident"]) == (202, "INC\ufffd")

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from app.clock import frozen_at
-from app.errors import ActionConflict
+from app.errors import ActionConflict, BadInput
 from app.model.action import (
     ActionState,
     Applied,
@@ -112,12 +113,19 @@ def test_a_workload_has_one_action_in_flight(store: Store, state: ActionState):
 def test_the_same_key_of_the_same_person_is_the_same_action(store: Store):
     with store.begin() as session:
         first = propose(session, idempotency_key="k")
-        again, made = actions.create(
-            session, kind="scale", target=ORDER, params={}, reason="", proposer="alice", idempotency_key="k"
-        )
-        assert (again.id, made) == (first.id, False)
+        assert propose(session, idempotency_key="k", reason="in other words") == first
         assert propose(session, proposer="bob", idempotency_key="k").id != first.id
         assert propose(session).id != propose(session).id
+
+
+@pytest.mark.parametrize(
+    "over", [{"params": {"replicas": 7}}, {"target": replace(ORDER, name="cart")}, {"kind": "restart"}]
+)
+def test_a_key_used_for_another_action_is_refused(store: Store, over: dict[str, object]):
+    with store.begin() as session:
+        propose(session, idempotency_key="k")
+        with pytest.raises(BadInput, match="another action"):
+            propose(session, idempotency_key="k", **over)
 
 
 def test_pages_go_from_new_to_old_without_loss(store: Store):

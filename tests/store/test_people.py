@@ -186,3 +186,16 @@ def test_a_repeated_request_gets_the_first_answer(store: Store):
         idempotency.abandon(session, "alice", "k1")
         assert idempotency.claim(session, "alice", "k1", "other") is None
         assert idempotency.forget(session, now() + 25 * HOUR) == 2
+
+
+def test_a_request_whose_process_died_may_be_sent_again(store: Store):
+    with store.begin() as session, frozen_at(NOON):
+        assert idempotency.claim(session, "alice", "k", "digest") is None
+    with store.begin() as session, frozen_at(NOON + timedelta(seconds=119)):
+        assert idempotency.claim(session, "alice", "k", "digest") == idempotency.Answer(None)
+    with store.begin() as session, frozen_at(NOON + timedelta(seconds=121)):
+        assert idempotency.claim(session, "alice", "k", "digest") is None
+        assert idempotency.claim(session, "alice", "k", "digest") == idempotency.Answer(None)
+        idempotency.remember(session, "alice", "k", idempotency.Answer(201))
+    with store.begin() as session, frozen_at(NOON + HOUR):
+        assert idempotency.claim(session, "alice", "k", "digest") == idempotency.Answer(201)
