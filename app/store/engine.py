@@ -158,7 +158,13 @@ def _begin_sqlite(connection: Connection) -> None:
     if connection.info.get(_READING) != reading:  # kept by the connection: set only when it changes
         connection.exec_driver_sql(f"PRAGMA query_only={'ON' if reading else 'OFF'}")
         connection.info[_READING] = reading
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+    if not reading:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        return
+    driver: Any = connection.connection.driver_connection
+    driver.execute(
+        "BEGIN"
+    )  # waits for nobody, so it cannot fail in ways that need translating; half the cost
 
 
 def _begin_postgresql(connection: Connection) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, or_, select, update
+from sqlalchemy import Row, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.clock import now
@@ -18,6 +18,7 @@ from app.store.write import run
 IDLE = timedelta(hours=8)
 ABSOLUTE = timedelta(hours=24)
 _TOUCH_EVERY = timedelta(minutes=1)
+_FIND = select(sessions).where(sessions.c.digest == bindparam("digest"))  # built once: requests ask it
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def start(session: Session, user: str, *, address: str = "", agent: str = "") ->
 
 def find(session: Session, opaque: str) -> SessionRow | None:
     """The living session behind a cookie; only reads, so that a page costs no write."""
-    row = session.execute(select(sessions).where(sessions.c.digest == _digest(opaque))).one_or_none()
+    row = session.connection().execute(_FIND, {"digest": _digest(opaque)}).one_or_none()
     if row is None:
         return None
     found = _row(row)

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, false, func, select, update
+from sqlalchemy import Row, bindparam, false, func, select, update
 from sqlalchemy.orm import Session
 
 from app.clock import now
 from app.store import sessions
 from app.store.tables import users
 from app.store.write import insert_new, run
+
+_GET = select(users).where(users.c.name == bindparam("name"))  # built once: requests ask it
 
 ROLES = ("viewer", "responder", "approver", "admin")
 """From least to most."""
@@ -46,7 +48,7 @@ def add(session: Session, name: str, role: str, password_hash: str) -> bool:
 
 def get(session: Session, name: str) -> User | None:
     """A user by name, disabled or not."""
-    row = session.execute(select(users).where(users.c.name == name)).one_or_none()
+    row = session.connection().execute(_GET, {"name": name}).one_or_none()
     return None if row is None else _user(row)
 
 
