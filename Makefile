@@ -5,10 +5,11 @@ STATE ?= demo-data
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench vendor migration soak lock
+.PHONY: help setup demo test check bench vendor migration soak lock scaleout-demo demo-programs test-programs
+MAKEFLAGS += --jobs=3 # packages, front-end files and programs are fetched side by side
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 .venv/run.stamp: requirements.lock pyproject.toml
 	@deploy/setup run
@@ -24,16 +25,22 @@ setup: .venv/dev.stamp static/vendor/manifest.json ## virtual environment and fr
 vendor: ## fetch the front-end libraries into static/vendor
 	@deploy/setup vendor
 
-demo: .venv/run.stamp static/vendor/manifest.json ## run Quarterdeck on the simulated fleet (ARGS="--scenario traffic-surge")
+demo-programs:
 	@deploy/setup programs prometheus
+
+test-programs:
+	@deploy/setup programs prometheus prometheus-alertmanager postgresql redis-server rabbitmq-server chromium kubernetes-client
+
+demo: .venv/run.stamp static/vendor/manifest.json demo-programs ## run Quarterdeck on the simulated fleet (ARGS="--scenario traffic-surge")
 	@exec .venv/bin/quarterdeck demo --state-dir $(STATE) $(ARGS)
 
-test: .venv/dev.stamp static/vendor/manifest.json ## run the tests (ARGS="tests/store -k frames")
-	@deploy/setup programs prometheus prometheus-alertmanager postgresql redis-server rabbitmq-server chromium kubernetes-client
+scaleout-demo: .venv/dev.stamp static/vendor/manifest.json test-programs ## run the same in its parts, over PostgreSQL and Redis
+	@exec $(PY) -m deploy.scaleout --state-dir $(STATE)-scaleout $(ARGS)
+
+test: .venv/dev.stamp static/vendor/manifest.json test-programs ## run the tests (ARGS="tests/store -k frames")
 	@$(PY) -m pytest -m "not soak" $(or $(ARGS),-n 2 --dist loadfile)
 
-soak: .venv/dev.stamp static/vendor/manifest.json ## the long form of the suites: seeds, fuzzing, kill points
-	@deploy/setup programs prometheus prometheus-alertmanager postgresql redis-server rabbitmq-server chromium kubernetes-client
+soak: .venv/dev.stamp static/vendor/manifest.json test-programs ## the long form of the suites: seeds, fuzzing, kill points
 	@QUARTERDECK_SOAK=1 $(PY) -m pytest --timeout 1800 $(ARGS)
 
 check: .venv/dev.stamp ## formatting, lint, types, layers, templates

@@ -209,7 +209,11 @@ def _add_check(commands: Commands) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from app import checks
+
     config = _config(options)
+    if found := checks.problems(config):
+        raise ConfigError(found)
     clusters = ", ".join(cluster.name for cluster in config.clusters) or "none"
     print(f"The configuration is sound. Clusters: {clusters}. State: {config.state_dir}")
     return 0

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from app import cli
+from app import checks, cli
 
 
 @pytest.fixture
@@ -91,3 +91,38 @@ def test_a_worker_of_an_unknown_queue_is_usage(run):
     code, _, err = run("worker", "--queues", "collect,fly")
     assert code == 2
     assert "fly" in err
+
+
+def test_check_names_files_that_are_not_there_and_patterns_that_are_none(run, tmp_path):
+    file = tmp_path / "quarterdeck.yaml"
+    file.write_text(
+        "clusters: [{name: prod, kubernetes: {kubeconfig: /nowhere/config, act: {kubeconfig: gone}}}]\n"
+    )
+    code, _, err = run("check", "--config", str(file))
+    assert code == 2
+    assert "clusters[0].kubernetes.kubeconfig: /nowhere/config does not exist" in err
+    assert f"clusters[0].kubernetes.act.kubeconfig: {tmp_path / 'gone'} does not exist" in err
+    file.write_text(
+        "identity:\n  rules:\n    - {match: {name: '('}, service: x}\n    - {match: {nam: x}, service: x}\n"
+    )
+    code, _, err = run("check", "--config", str(file))
+    assert code == 2
+    assert f"{file}:3: identity.rules[0].match: '(' is no regular expression" in err
+    assert f"{file}:4: identity.rules[1].match: 'nam' is no field of a party" in err
+
+
+def test_another_distribution_with_our_import_names_is_a_clash():
+    found = checks.clashes(
+        {"app": ["quarterdeck", "some-app"], "alerts": ["quarterdeck"], "flask": ["Flask"]}
+    )
+    assert [str(one) for one in found] == [
+        "import name 'app': also belongs to some-app: install quarterdeck into an environment of its own"
+    ]
+
+
+@pytest.mark.parametrize("option", [("--scenario", "fire"), ("--services", "5000"), ("--speed", "0")])
+def test_a_demo_that_cannot_be_is_usage_and_starts_nothing(run, tmp_path, option):
+    code, _, err = run("demo", *option)
+    assert code == 2
+    assert err.startswith("quarterdeck demo: ")
+    assert not (tmp_path / "state").exists()

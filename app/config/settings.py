@@ -7,6 +7,7 @@ docs/configuration.md. A field of type Secret may be given inline or, better, as
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -36,6 +37,7 @@ class Secret:
         return hash(self._value)
 
 
+PARTY_FIELDS = ("name", "namespace", "workload", "pod", "address", "engine")
 REQUIRED: Any = dataclasses.MISSING
 
 
@@ -83,6 +85,17 @@ def _name(value: str) -> str | None:
     ):
         return None
     return f"{value!r} is no name: letters, digits, dash, dot and underscore, at most 63"
+
+
+def _patterns(value: dict[str, str]) -> str | None:
+    for name, pattern in value.items():
+        if name not in PARTY_FIELDS:
+            return f"{name!r} is no field of a party: there are {', '.join(PARTY_FIELDS)}"
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            return f"{pattern!r} is no regular expression: {error}"
+    return None if value else "must name at least one field"
 
 
 def _positive(value: Any) -> str | None:
@@ -209,6 +222,7 @@ class IdentityRule:
     match: dict[str, str] = setting(
         REQUIRED,
         "Field of the party (name, namespace, workload, pod, address, engine) to a full regular expression.",
+        check=_patterns,
     )
     service: str = setting(REQUIRED, "Name of the service; $1 is the first group of the pattern on name.")
     namespace: str | None = setting(None, "Its namespace; as seen if absent.")

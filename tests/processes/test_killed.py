@@ -33,7 +33,7 @@ def test_after_a_kill_history_places_health_and_actions_are_there_and_nothing_is
         api.nodes(ORDER)
         past = until(lambda: api.past(ORDER), seconds=90, pause=1.0)
         before = api.nodes(ORDER)
-        planned = api.plan_scale("order", 4)
+        planned = api.plan_scale("order", before[ORDER]["replicas"]["desired"] + 1)
         assert planned.status_code == 201, planned.text
         action = planned.json()
         assert api.execute(action).status_code == 200
