@@ -141,7 +141,7 @@ def _succeeded(
             )
         else:
             sources.succeeded(session, collector.cluster, collector.name, snapshot.as_of, collector.cost)
-    if before is not None and before.status not in _WELL:
+    if before is not None and before.status not in _WELL and before.as_of is not None:
         silent = now - before.since if before.since else timedelta(0)
         log.info("%s/%s answers again after %s", collector.cluster, collector.name, _said(silent))
     return write

@@ -75,6 +75,8 @@ def register_gauges(parts: Services) -> None:
     gauge("quarterdeck_source_age_seconds", "Time since a source was last heard.", lambda: _ages(parts))
     gauge("quarterdeck_source_up", "Whether a source answers.", lambda: _ups(parts))
     gauge("quarterdeck_audit_head", "Sequence number of the newest audit row.", lambda: _head(parts))
+    spans = "Spans taken, and what was refused, dropped or doubted, by name."
+    parts.metrics.counter("quarterdeck_otlp_total", spans, lambda: _spans(parts))
 
 
 def _ages(parts: Services) -> list[Sample]:
@@ -86,6 +88,11 @@ def _ages(parts: Services) -> list[Sample]:
 def _ups(parts: Services) -> list[Sample]:
     sources = parts.reader.freshness()
     return [({"source": one.source}, float(one.status is SourceStatus.OK)) for one in sources]
+
+
+def _spans(parts: Services) -> list[Sample]:
+    totals = dict(parts.otlp.totals) if parts.otlp is not None else {}
+    return [({"what": what}, float(number)) for what, number in sorted(totals.items())]
 
 
 def _head(parts: Services) -> list[Sample]:

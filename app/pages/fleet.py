@@ -16,6 +16,7 @@ from app.pages import format as form
 from app.pages import freshness, preference, timerange
 from app.pages.fragments import fragment
 from app.pages.tile import QUIET, Tile, tiles
+from app.understand.origin import origins
 from app.web.access import requires
 from app.web.cookies import is_https
 from app.web.services import services
@@ -62,7 +63,8 @@ def fleet_answer() -> dict[str, Any]:
     sentence = answer(found)
     if not timerange.requested().frozen and freshness.is_old(topology):
         sentence = f"Last known: {sentence[0].lower()}{sentence[1:]}"
-    return {"answer": sentence, "worst": worst(found)}
+    first = worst(found)
+    return {"answer": sentence, "worst": first, "origin": _origin(topology, first)}
 
 
 @fragment(blueprint, "wall", topics=("fleet", "sources"))
@@ -101,6 +103,13 @@ def node_panel() -> dict[str, Any]:
         "callees": [edge for edge in topology.edges if edge.source == node.id][:8],
         "by_id": {one.id: one for one in topology.nodes},
     }
+
+
+def _origin(topology: Topology, first: Node | None) -> Node | None:
+    """The node that the others probably suffer from, where it is not the one that is told first anyway."""
+    found = origins(topology) if first else []
+    node = found[0].node if found and found[0].affected else None
+    return None if node is None or first is None or node.id == first.id else node
 
 
 def answer(found: Sequence[Node]) -> str:

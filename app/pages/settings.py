@@ -16,6 +16,8 @@ from app.web.services import services
 
 blueprint = Blueprint("settings", __name__)
 
+NOTICES = 50
+
 _WORDS = {
     SourceStatus.OK: ("ok", "answers"),
     SourceStatus.LATE: ("warn", "late"),
@@ -49,6 +51,7 @@ def sources() -> dict[str, Any]:
         "rows": [(one, *_WORDS[one.status]) for one in found],
         "sentence": sentence(found),
         "sources": found,
+        "notices": services().reader.topology().notices[:NOTICES],
     }
 
 

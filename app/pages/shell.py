@@ -76,7 +76,7 @@ def is_here(place: Place) -> bool:
 def node_href(node: Node) -> str:
     """The page of a service or inferred node; names are encoded, foreign text can be anything."""
     if node.kind is NodeKind.SERVICE:
-        parts = (node.cluster, node.namespace or "-", node.name)
+        parts = node.id.split(":", 2)  # not the names: an id holds what had to be changed in them
         return "/services/" + "/".join(quote(part, safe="") for part in parts)
     return "/nodes?" + urlencode({"id": node.id})
 

@@ -133,7 +133,7 @@ class Resolver:
         if namespace:
             self._by_name[name].add(namespace)
         return Party(
-            id=service_id(self._cluster_part, names.id_part(namespace), names.id_part(name) or "-"),
+            id=service_id(self._cluster_part, names.path_part(namespace), names.path_part(name) or "-"),
             name=names.display(name) or "(unnamed)",
             kind=NodeKind.SERVICE,
             namespace=names.display(namespace) or None,

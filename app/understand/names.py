@@ -98,6 +98,18 @@ def id_part(text: str) -> str:
         clean = "_" + clean[1:]
     if clean == text and len(clean) <= MAX_PART:
         return clean
+    return _marked(clean, text)
+
+
+def path_part(text: str) -> str:
+    """The same where it must also be one segment of a URL's path: no slash, no dot segment."""
+    part = id_part(text)
+    if "/" not in part and part not in (".", ".."):
+        return part
+    return _marked(part.replace("/", "_").replace(".", "_"), text)
+
+
+def _marked(clean: str, text: str) -> str:
     digest = blake2s(text.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
     return f"{clean[: MAX_PART - 9]}~{digest}"
 
@@ -108,8 +120,11 @@ def label_part(text: str) -> str:
 
 
 def display(text: str) -> str:
-    """A name as people see it: valid Unicode, cut at MAX_DISPLAY; escaping is the page's duty."""
-    valid = text.encode("utf-8", "replace").decode("utf-8")
+    """A name as people see it: printable, cut at MAX_DISPLAY; escaping is the page's duty.
+
+    Control characters and those that turn the direction of writing could falsify the text around a name.
+    """
+    valid = "".join(char if char.isprintable() else "\ufffd" for char in text[: MAX_DISPLAY + 1])
     return valid if len(valid) <= MAX_DISPLAY else valid[: MAX_DISPLAY - 1] + "…"
 
 

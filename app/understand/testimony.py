@@ -13,7 +13,6 @@ NOT_OK_GRACE = timedelta(seconds=10)  # one missed pull of a fast source is no o
 DROPPED_AFTER = timedelta(hours=24)
 
 _TRUST = {kind: rank for rank, kind in enumerate(EvidenceKind)}
-_FINE = frozenset({SourceStatus.OK, SourceStatus.STARTING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,4 +64,4 @@ def is_fresh(as_of: datetime, window: timedelta, state: Freshness | None, now: d
     age = now - as_of
     if age > STALE_WINDOWS * window:
         return False
-    return state is None or state.status in _FINE or age <= NOT_OK_GRACE
+    return state is None or state.status is SourceStatus.OK or age <= NOT_OK_GRACE

@@ -27,7 +27,6 @@ __all__ = ["Assembly", "assemble", "build", "from_frame"]
 
 DEFAULT_WINDOW = timedelta(seconds=60)
 _INVENTORY_WINDOW = timedelta(seconds=60)
-_FINE = frozenset({SourceStatus.OK, SourceStatus.STARTING})
 _HEALTHY, _UNKNOWN, _IDLE = 0, 3, 4
 
 
@@ -272,7 +271,7 @@ def _without_numbers(
     """
     heard = merged.testimonies
     traffic = [state for state in states if state.source != f"{cluster}/{kubernetes.source}"]
-    silent = any(state.status not in _FINE for state in traffic) or any(not t.fresh for t in heard)
+    silent = any(state.status is not SourceStatus.OK for state in traffic) or any(not t.fresh for t in heard)
     if any(testimony.fresh for testimony in heard) and not silent:
         workload = _IDLE
     else:

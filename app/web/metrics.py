@@ -25,7 +25,7 @@ class Metrics:
         self._buckets = [0] * (len(_BOUNDS) + 1)
         self._seconds = 0.0
         self._events: dict[str, int] = defaultdict(int)
-        self._gauges: dict[str, tuple[str, Gauge]] = {}
+        self._gauges: dict[str, tuple[str, str, Gauge]] = {}
 
     def observe(self, endpoint: str, method: str, status: int, seconds: float) -> None:
         """Count one answered request."""
@@ -42,13 +42,17 @@ class Metrics:
 
     def gauge(self, name: str, sentence: str, read: Gauge) -> None:
         """Register a gauge; `read` gives its samples at each scrape."""
-        self._gauges[name] = (sentence, read)
+        self._gauges[name] = ("gauge", sentence, read)
+
+    def counter(self, name: str, sentence: str, read: Gauge) -> None:
+        """The same for numbers that somebody else counts and that only grow."""
+        self._gauges[name] = ("counter", sentence, read)
 
     def render(self) -> str:
         """Everything as text."""
         lines = [*self._request_lines(), *self._event_lines(), *_process_lines()]
-        for name, (sentence, read) in self._gauges.items():
-            lines += _family(name, "gauge", sentence, read())
+        for name, (kind, sentence, read) in self._gauges.items():
+            lines += _family(name, kind, sentence, read())
         return "\n".join(lines) + "\n"
 
     def _request_lines(self) -> list[str]:

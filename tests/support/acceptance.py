@@ -10,8 +10,9 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -28,11 +29,25 @@ from app.store import sessions, tokens, users
 from app.store.engine import open_store
 from tests.support.html import Page
 from tests.support.prometheus_server import _binary, _until_ready, free_port
-from tests.support.until import until
 from tests.support.web import CAST, PASSWORD, _hashed
 
 ROOT = Path(__file__).resolve().parents[2]
 _TAG = re.compile(r"<(script|style|svg)\b.*?</\1>|<[^>]*>", re.DOTALL)
+
+
+def until(ask: Callable[[], Any], *, seconds: float = 15.0) -> Any:
+    """The first truthy answer; asks calmly, as a person reloads. Exceptions count as no."""
+    end = time.monotonic() + seconds
+    last: object = None
+    while time.monotonic() < end:
+        try:
+            last = ask()
+            if last:
+                return last
+        except Exception as error:
+            last = error
+        time.sleep(0.2)
+    raise AssertionError(f"it did not become so within {seconds} s: {last!r:.500}")
 
 
 class Child:
