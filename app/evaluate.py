@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
+from types import MappingProxyType
 
 from app.layouts import arrange, view_name
 from app.model.fleet import Freshness, Snapshot
@@ -14,6 +15,7 @@ from app.model.series import Window
 from app.store import frames, live, snapshots, sources
 from app.store.engine import Store
 from app.understand.baseline import HORIZON, Baseline, Past
+from app.understand.freshness import Patience, judged
 from app.understand.identity import Resolver, Rule
 from app.understand.past import frame_of
 from app.understand.topology import Assembly, build
@@ -46,14 +48,22 @@ def _usual(store: Store, cluster: str) -> _Usual:
     return _Usual()
 
 
-def tick(store: Store, cluster: str, now: datetime, rules: Sequence[Rule] = ()) -> None:
-    """Evaluate one cluster at `now` and write what came of it.
+def tick(
+    store: Store,
+    cluster: str,
+    now: datetime,
+    rules: Sequence[Rule] = (),
+    *,
+    patience: Patience = MappingProxyType({}),
+) -> None:
+    """Evaluate one cluster at `now` and write what came of it; `patience` is how old the word of a source may be.
 
     Two ticks of one cluster must not overlap; the caller sees to that. Raises StoreError only.
     """
     found, states, memory, newest = _read(store, cluster)
     if not found:
         return
+    states = judged(states, now, patience)
     _catch_up(store, cluster, now)
     resolver, usual = _resolver(cluster, rules, found), _usual(store, cluster)
     usual.since = usual.since or now

@@ -19,6 +19,7 @@ from app.config import Config, Secret
 from app.errors import ConfigError, Problem
 from app.pages import errors
 from app.store.engine import Store
+from app.understand.freshness import patience
 from app.web import assets, cookies, origin, requests, shell
 from app.web.accounts import Accounts
 from app.web.documents import Documents
@@ -125,7 +126,7 @@ def _services(
     reload: Callable[[], None] | None,
     monotonic: Callable[[], float],
 ) -> Services:
-    reader = Reader(store, monotonic=monotonic)
+    reader = Reader(store, patience=patience(config.clusters), monotonic=monotonic)
     return Services(
         config=config,
         store=store,

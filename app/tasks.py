@@ -20,6 +20,7 @@ from app import act, clock, collect, evaluate
 from app.config import Cluster, Config
 from app.store import housekeeping
 from app.store.engine import Store
+from app.understand.freshness import patience
 from collectors.base import Collector
 
 DEFAULT_INTERVAL = timedelta(seconds=15)
@@ -90,7 +91,8 @@ def judge(self: Task, cluster: str) -> None:
     work: Work = self.app.work
     if work.begin(f"judge {cluster}"):
         try:
-            evaluate.tick(work.store, cluster, clock.now(), work.config.identity.rules)
+            allowed = patience(work.config.clusters)
+            evaluate.tick(work.store, cluster, clock.now(), work.config.identity.rules, patience=allowed)
         finally:
             work.end(f"judge {cluster}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from app import clock
@@ -12,6 +13,7 @@ from app.model.fleet import Freshness, Topology
 from app.model.inventory import Inventory
 from app.model.series import Window
 from app.store import frames, live, positions, snapshots, sources, topics
+from app.understand.freshness import Patience, judged
 from app.understand.past import from_frame
 from app.web.cache import Cache
 from app.web.lines import Points, points
@@ -36,18 +38,21 @@ _SETTLED = timedelta(minutes=5)  # younger minutes may still gain late spans or 
 class Reader:
     """Cached views of the store. Every value handed out is shared: treat it as read only.
 
-    `revision_ttl` (seconds) is how long a revision once read is believed; the poller of the sockets calls
-    `forget` before it tells browsers that something went stale, so none can fetch an old answer after that.
+    `patience` is how old the word of a source may be. `revision_ttl` (seconds) is how long a revision once read
+    is believed; the poller of the sockets calls `forget` before it tells browsers that something went stale, so
+    none can fetch an old answer after that.
     """
 
     def __init__(
         self,
         store: Store,
         *,
+        patience: Patience = MappingProxyType({}),
         monotonic: Callable[[], float] = clock.monotonic,
         revision_ttl: float = 0.2,
     ) -> None:
         self._store = store
+        self._patience = patience
         self._monotonic = monotonic
         self._ttl = revision_ttl
         self._revisions: dict[tuple[str, ...], tuple[float, int]] = {}
@@ -89,7 +94,7 @@ class Reader:
         return merged(parts, window or LIVE_WINDOW, self.freshness(cluster))
 
     def freshness(self, cluster: str | None = None) -> tuple[Freshness, ...]:
-        """How old the word of each source is."""
+        """How old the word of each source is, judged now."""
         return self._once(
             ("freshness", cluster),
             ("sources",),
@@ -164,7 +169,8 @@ class Reader:
 
     def _read_sources(self, cluster: str | None) -> tuple[Freshness, ...]:
         with self._store.reading() as session:
-            return tuple(sources.all_sources(session, cluster))
+            found = sources.all_sources(session, cluster)
+        return tuple(judged(found, clock.now(), self._patience))
 
     def _read_inventory(self, cluster: str) -> tuple[Inventory, datetime] | None:
         with self._store.reading() as session:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
+from app import clock
 from app.errors import NotFound
 from app.model.fleet import HealthStatus
+from app.store import sources
 from tests.support.small_fleet import (
     CLUSTER,
     DATABASE,
@@ -161,3 +165,13 @@ def test_without_credentials_nothing_is_told(site):
 def test_the_reader_knows_no_cluster_by_chance(site):
     with pytest.raises(NotFound):
         site.parts.reader.topology("nowhere")
+
+
+def test_a_source_that_fell_silent_is_late_in_every_answer(site, bob):
+    with site.store.begin() as session:
+        sources.succeeded(session, "silent", "kubernetes", clock.now() - timedelta(seconds=95), "")
+    site.time.tick(2)
+    for path in ("services", "status", "topology"):
+        rows = {row["source"]: row for row in bob.get(f"/api/v1/{path}").json["freshness"]}
+        assert rows["silent/kubernetes"]["status"] == "late", path
+    assert 'quarterdeck_source_up{source="silent/kubernetes"} 0' in bob.get("/metrics").text

@@ -167,3 +167,14 @@ def test_nodes_have_places_that_newcomers_do_not_disturb(fleet):
         after = positions.positions(session, "demo")
     assert after.keys() - before.keys() == {"demo:shop:cart"}
     assert before.items() <= after.items()
+
+
+def test_a_source_that_falls_silent_without_a_word_is_late_and_what_rests_on_it_unknown(fleet: Fleet):
+    assert fleet.tick(3).health.status is HealthStatus.HEALTHY
+    allowed = {"demo/prometheus": timedelta(seconds=30)}
+    evaluate.tick(fleet.store, "demo", fleet.now + 29 * SECONDS, patience=allowed)
+    assert fleet.order.health.status is HealthStatus.HEALTHY
+    evaluate.tick(fleet.store, "demo", fleet.now + 31 * SECONDS, patience=allowed)
+    assert fleet.order.health.status is HealthStatus.UNKNOWN
+    states = {one.source: one.status for one in fleet.topology.freshness}
+    assert states == {"demo/prometheus": SourceStatus.LATE, "demo/kubernetes": SourceStatus.OK}

@@ -1,10 +1,6 @@
 from __future__ import annotations
 
-from datetime import timedelta
-
 from app import clock
-from app.model.fleet import Freshness, SourceStatus
-from app.pages.freshness import judged
 from tests.support.html import Page
 from tests.support.shown import silent
 
@@ -39,14 +35,6 @@ def test_no_source_at_all_shows_how_to_add_one(get_empty):
     page = get_empty("/settings/sources")
     assert page.text("h1") == "No source is configured."
     assert "clusters:" in page.one("pre").text
-
-
-def test_a_source_that_stopped_talking_is_late_since_its_patience_ended():
-    now = clock.now()
-    one = Freshness("demo/prometheus", now - timedelta(seconds=40), SourceStatus.OK)
-    assert judged(one, now, timedelta(seconds=30)).status is SourceStatus.LATE
-    assert judged(one, now, timedelta(seconds=30)).since == now - timedelta(seconds=10)
-    assert judged(one, now, timedelta(seconds=60)) is one
 
 
 def test_preferences_are_kept_in_a_readable_cookie_and_shown_again(site):
