@@ -11,7 +11,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 import numpy as np
@@ -20,7 +20,7 @@ from app.clock import monotonic
 from app.config import Prometheus
 from app.errors import SourceError, SourceNonsense, SourceRefused, SourceStarting, SourceUnavailable
 from app.model.fleet import EvidenceKind, Snapshot, Witness, no_edge_traffic
-from app.model.series import Window
+from app.model.series import Floats, Window
 from collectors import families, mesh, promql, service_graph
 from collectors.families import Found, Role
 from collectors.prometheus_api import MAX_POINTS, PrometheusApi
@@ -35,6 +35,9 @@ REDISCOVER = timedelta(minutes=5)
 REDISCOVER_EMPTY = timedelta(seconds=30)
 LOOK_BACK = timedelta(minutes=5)
 _SAMPLED_JOBS = 3
+_WHOLE = 0.9  # of the window scraped: the rest is what jitter of scrapes explains
+_LEAST = timedelta(seconds=1)
+_ENOUGH = 0.5  # of a past step scraped, or its rates are unknown
 _PIECE_POINTS = 60
 _READERS: Mapping[EvidenceKind, Reader] = {
     EvidenceKind.MESH: mesh.read_mesh,
@@ -92,6 +95,7 @@ class PrometheusCollector:
         self.api = PrometheusApi(settings)
         self._labels = labels
         self._catalogue: _Catalogue | None = None
+        self._scraped_whole: datetime | None = None  # the end of the last window that was scraped throughout
         self._guard = threading.Lock()
 
     def start(self) -> None:
@@ -108,19 +112,52 @@ class PrometheusCollector:
         notices = list(catalogue.notices)
         errors: list[SourceError] = []
         witnesses: list[Witness] = []
+        share = self._scraped(catalogue.groups, window.end)
         for evidence, found in catalogue.groups.items():
             length = promql.rate_window(found, self.settings.rate_window)
             tables = self._tables(found, length, window.end, deadline, notices, errors)
             if tables:
                 result = tally(tables, found, _READERS[evidence], length.total_seconds())
                 notices += _doubts(evidence, result, tables)
-                witnesses.append(_witness(evidence, result, Moment(window.end, length)))
+                witnesses.append(_witness(evidence, result, Moment(window.end, length * share)))
         if errors and not witnesses:
-            self._catalogue = None
+            self._catalogue = self._scraped_whole = None
             raise errors[0]
         return Snapshot(
             self.cluster, self.name, window.end, tuple(witnesses), notices=tuple(dict.fromkeys(notices))
         )
+
+    def _scraped(self, groups: Groups, at: datetime) -> float:
+        """The share of the rate window that was scraped at all, up to 1: less just after Prometheus began.
+
+        What was counted then stands for that share; spread over the whole window it would read as a drop.
+        """
+        length = promql.rate_window(
+            [one for group in groups.values() for one in group], self.settings.rate_window
+        )
+        if self._scraped_whole is None or not timedelta(0) <= at - self._scraped_whole < length:
+            since = self._scraped_since(length, at)
+            if since is not None and at - since < _WHOLE * length:
+                return max(at - since, _LEAST) / length
+        self._scraped_whole = at
+        return 1.0
+
+    def _scraped_since(self, length: timedelta, at: datetime) -> datetime | None:
+        """When the longest scraped target was first scraped in the window; None = it cannot be told."""
+        within = f"[{int(length.total_seconds())}s]"
+        try:
+            longest = table(
+                self.api.query(f"topk(1, count_over_time(up{within}))", at=at), ("job", "instance")
+            )
+            if not len(longest):
+                return None
+            job, instance = (_quoted(longest.labels[label][0]) for label in ("job", "instance"))
+            times = sample_times(self.api.query(f"up{{job={job},instance={instance}}}{within}", at=at))[0]
+            gap = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+        except (SourceUnavailable, SourceNonsense, IndexError) as error:
+            log.debug("%s: how much was scraped is not known: %s", self.api.who, error)
+            return None
+        return datetime.fromtimestamp(times[0] - gap / 2, UTC)  # rate() reaches half a gap before the first
 
     def history(self, window: Window, step: timedelta = timedelta(minutes=1)) -> Iterator[Past]:
         """Inbound traffic of services, step by step over `window` (whole steps), oldest first.
@@ -150,14 +187,30 @@ class PrometheusCollector:
                 for q in promql.questions(found, length)
             ]
             tallies[evidence] = tally(tables, found, _READERS[evidence], step.total_seconds())
+        shares = self._shares(grid, ends, step)
         for i, end in enumerate(ends):
-            moment = Moment(end, step)
+            moment = Moment(end, step * float(shares[i]))
             said = [
                 _nodes_only(_witness(evidence, one, moment, i))
                 for evidence, one in tallies.items()
-                if len(one)
+                if len(one) and shares[i] >= _ENOUGH
             ]
             yield Past(Window(end - step, end), tuple(witness for witness in said if len(witness.nodes)))
+
+    def _shares(self, grid: Floats, ends: list[datetime], step: timedelta) -> Floats:
+        """How much of each step was scraped, against the best of them; 1 where nobody kept count of it."""
+        text = f"max(count_over_time(up[{int(step.total_seconds())}s]))"
+        try:
+            counts = table(
+                self.api.query_range(text, start=ends[0], end=ends[-1], step=step), (), grid
+            ).values
+        except (SourceUnavailable, SourceNonsense) as error:
+            log.debug("%s: how much was scraped is not known: %s", self.api.who, error)
+            return np.ones(len(ends))
+        if not len(counts) or not np.isfinite(counts[0]).any():
+            return np.ones(len(ends))
+        share = counts[0] / np.nanmax(counts[0])
+        return np.where(np.isfinite(share) & (share < _WHOLE), share, 1.0)
 
     def _tables(
         self,

@@ -97,7 +97,9 @@ def test_six_hours_are_filled_in_a_bounded_number_of_queries(
     assert frame.node_requests.tolist() == pytest.approx([150.0])
     assert frame.node_failed.tolist() == pytest.approx([30.0])
     assert frame.node_latency.sum() == pytest.approx(150.0, rel=1e-3)
-    assert len([r for r in fake.queries if r.path.endswith("query_range")]) == 12
+    assert (
+        len([r for r in fake.queries if r.path.endswith("query_range")]) == 18
+    )  # per hour: counts, buckets, scrapes
 
 
 def test_filling_twice_writes_nothing_new(store: Store, source: PrometheusCollector) -> None:
@@ -110,7 +112,7 @@ def test_at_most_a_day_is_asked_for(store: Store) -> None:
         source = PrometheusCollector("c1", Prometheus(url=fake.url))
         collect.back_fill(store, source, "c1", NOON, look_back=timedelta(days=3))
         asked = [float(r.params["start"]) for r in fake.queries if r.path.endswith("query_range")]
-    assert len(asked) == 24
+    assert len(asked) == 48
     assert min(asked) == (NOON - timedelta(days=1) - MINUTE).timestamp()
 
 

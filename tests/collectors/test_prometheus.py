@@ -16,7 +16,7 @@ from app.errors import SourceNonsense, SourceRefused, SourceStarting, SourceUnav
 from app.model.fleet import EvidenceKind
 from app.model.series import Window, quantiles
 from collectors.prometheus import PrometheusCollector
-from tests.support.fake_prometheus import FakePrometheus
+from tests.support.fake_prometheus import FakePrometheus, good
 from tests.support.http_fake import Reply
 
 END = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -270,3 +270,31 @@ def test_a_range_of_more_points_than_prometheus_gives_is_split(fake: FakePrometh
     assert len(past) == 300
     assert [p.window.end for p in past] == sorted({p.window.end for p in past})
     assert {int((float(r.params["end"]) - float(r.params["start"])) / 60) + 1 for r in ranges} == {60}
+
+
+def _scraped_for(fake: FakePrometheus, seconds: int) -> None:
+    """One target, scraped every 5 s since `seconds` before END."""
+    times = [END.timestamp() - ago for ago in range(seconds, -1, -5)]
+    fake.on("topk(1, count_over_time(up", [({"job": "fleet", "instance": "pod:1"}, len(times))])
+    matrix = [{"metric": {"job": "fleet", "instance": "pod:1"}, "values": [[at, "1"] for at in times]}]
+    fake.says('up{job="fleet",instance="pod:1"}', good({"resultType": "matrix", "result": matrix}))
+
+
+def test_just_after_prometheus_began_counts_stand_for_the_part_that_was_scraped(fake: FakePrometheus) -> None:
+    _some_traffic(fake)
+    _scraped_for(fake, 15)
+    witness = _collector(fake).pull(WINDOW).witnesses[0]
+    assert witness.window == timedelta(seconds=17.5)
+    assert witness.nodes.requests[0] == pytest.approx(120.0)  # 2 per second as rate() spreads them over 60 s
+
+
+def test_a_window_that_was_scraped_throughout_is_not_asked_about_again(fake: FakePrometheus) -> None:
+    _some_traffic(fake)
+    _scraped_for(fake, 55)
+    collector = _collector(fake)
+    assert collector.pull(WINDOW).witnesses[0].window == timedelta(seconds=60)
+    collector.pull(WINDOW)
+    assert (
+        sum("topk" in request.params["query"] and "up" in request.params["query"] for request in fake.queries)
+        == 1
+    )
