@@ -35,7 +35,7 @@ demo: .venv/run.stamp static/vendor/manifest.json demo-programs ## run Quarterde
 	@exec .venv/bin/quarterdeck demo --state-dir $(STATE) $(ARGS)
 
 scaleout-demo: .venv/dev.stamp static/vendor/manifest.json test-programs ## run the same in its parts, over PostgreSQL and Redis
-	@exec $(PY) -m deploy.scaleout --state-dir $(STATE)-scaleout $(ARGS)
+	@exec $(PY) -m demo.scaleout --state-dir $(STATE)-scaleout $(ARGS)
 
 test: .venv/dev.stamp static/vendor/manifest.json test-programs ## run the tests (ARGS="tests/store -k frames")
 	@$(PY) -m pytest -m "not soak" $(or $(ARGS),-n 2 --dist loadfile)

@@ -18,7 +18,7 @@ from app import collect
 from app.config import Config
 from app.errors import ConfigError, Problem, StoreError
 from app.factory import create_app, create_celery, tune_allocator, tune_collector
-from app.processes import Stopper
+from app.processes import Stopper, bind
 from app.store import leases
 from app.store.engine import Store, open_store
 
@@ -45,6 +45,9 @@ def web(config: Config) -> int:
     from app.web.server import run_gunicorn
 
     _store(config).dispose()
+    bind(
+        config.server.listen, "server.listen"
+    ).close()  # refused in our own words; gunicorn would try five times
     config = without_writing(config)
     return run_gunicorn(config.server.listen, lambda: _web_app(config))
 
@@ -78,7 +81,7 @@ def worker(config: Config, queues: str) -> int:
         config = without_writing(config)
     celery = create_celery(config, store, collect.build(config))
     options = ["--queues", queues, "--pool", "threads", "--concurrency", "4", "--loglevel", "WARNING"]
-    celery.worker_main(["worker", *options, "--without-gossip", "--without-mingle"])
+    celery.worker_main(["--quiet", "worker", *options, "--without-gossip", "--without-mingle"])
     store.dispose()
     return 0
 

@@ -52,19 +52,16 @@ def run(options: argparse.Namespace) -> int:
     options.port = _free_port(options.port)
     children: list[subprocess.Popen[bytes]] = []
     try:
-        targets = _start_fleet(options, state, children)
-        targets["prometheus"] = _start_prometheus(options, state, targets, children)
-        _write(state / "demo-targets.json", targets)
+        targets = start_fleet(options, state, children)
+        targets["prometheus"] = start_prometheus(options, state, targets, children)
+        write(state / "demo-targets.json", targets)
         moments = processes.Moments(
             before=lambda address, store: _write_credentials(address, store, state),
             after=lambda: _announce(state, targets, options.scenario),
         )
         return processes.serve(_config(options, state, targets), moments=moments)
     finally:
-        for child in reversed(children):
-            child.terminate()
-        for child in reversed(children):
-            _reap(child)
+        end(children)
 
 
 def _wrong(options: argparse.Namespace) -> str:
@@ -87,7 +84,7 @@ def _free_port(port: int) -> int:
         raise DemoFailed(f"port {port} cannot be had: choose another one with --port") from None
 
 
-def _child(command: list[str], **more: Any) -> subprocess.Popen[bytes]:
+def child(command: list[str], **more: Any) -> subprocess.Popen[bytes]:
     """A child that ends with this process, however that ends, and that Ctrl-C does not reach by itself."""
     return subprocess.Popen(command, process_group=0, preexec_fn=_end_with_parent, **more)
 
@@ -98,14 +95,18 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
-def _reap(child: subprocess.Popen[bytes]) -> None:
-    try:
-        child.wait(8.0)
-    except subprocess.TimeoutExpired:
-        child.kill()
+def end(children: list[subprocess.Popen[bytes]]) -> None:
+    """Ask all to end, the newest first, and wait until they have."""
+    for one in reversed(children):
+        one.terminate()
+    for one in reversed(children):
+        try:
+            one.wait(8.0)
+        except subprocess.TimeoutExpired:
+            one.kill()
 
 
-def _start_fleet(
+def start_fleet(
     options: argparse.Namespace, state: Path, children: list[subprocess.Popen[bytes]]
 ) -> dict[str, str]:
     """The simulator; answers its addresses once it listens."""
@@ -113,18 +114,18 @@ def _start_fleet(
     command += ["--speed", str(options.speed), "--otlp", f"http://127.0.0.1:{options.port}/v1/traces"]
     command += ["--services", str(options.services)] if options.services else []
     with (state / "fleet.log").open("wb") as log:
-        child = _child(command, stdout=subprocess.PIPE, stderr=log, cwd=Path(__file__).parent.parent)
-    children.append(child)
-    assert child.stdout is not None
-    line = child.stdout.readline().decode()
+        fleet = child(command, stdout=subprocess.PIPE, stderr=log, cwd=Path(__file__).parent.parent)
+    children.append(fleet)
+    assert fleet.stdout is not None
+    line = fleet.stdout.readline().decode()
     if not line.startswith("Fleet listening"):
-        child.wait(5.0)
+        fleet.wait(5.0)
         raise DemoFailed(f"the simulated fleet did not start: {_tail(state / 'fleet.log')}")
     found: dict[str, str] = json.loads((state / "demo-targets.json").read_text())
     return found
 
 
-def _start_prometheus(
+def start_prometheus(
     options: argparse.Namespace,
     state: Path,
     targets: dict[str, str],
@@ -139,11 +140,11 @@ def _start_prometheus(
     history.prepare(data, seed=options.seed, services=options.services or None, now=clock.now())
     config = state / "prometheus.yml"
     config.write_text(history.prometheus_config(targets["sd"], services=options.services or None))
-    port = _remembered_port(state / "prometheus.port")
+    port = remembered_port(state / "prometheus.port")
     command = [program, f"--config.file={config}", f"--storage.tsdb.path={data}", "--log.level=warn"]
     command += [f"--web.listen-address=127.0.0.1:{port}", "--storage.tsdb.retention.time=3d"]
     with (state / "prometheus.log").open("wb") as log:
-        children.append(_child(command, stdout=log, stderr=log))
+        children.append(child(command, stdout=log, stderr=log))
     return f"http://127.0.0.1:{port}"
 
 
@@ -154,7 +155,7 @@ def _forget_another_past(options: argparse.Namespace, state: Path, data: Path) -
     if known != fleet and data.exists():
         print("The fleet is another one than last time: its past is written anew.", flush=True)
         shutil.rmtree(data)
-    _write(file, fleet)
+    write(file, fleet)
 
 
 def _config(options: argparse.Namespace, state: Path, targets: dict[str, str]) -> Config:
@@ -185,7 +186,7 @@ def _write_credentials(address: str, store: Store, state: Path) -> None:
             known["token"], _ = tokens.create(
                 session, name=USER, owner=USER, scopes=["responder"], expires_at=ends
             )
-    _write(file, {"url": address, "username": USER, "password": password, "token": known["token"]})
+    write(file, {"url": address, "username": USER, "password": password, "token": known["token"]})
 
 
 def _announce(state: Path, targets: dict[str, str], scenario: str | None) -> None:
@@ -203,7 +204,8 @@ def _announce(state: Path, targets: dict[str, str], scenario: str | None) -> Non
     print(flush=True)
 
 
-def _write(file: Path, content: Mapping[str, object]) -> None:
+def write(file: Path, content: Mapping[str, object]) -> None:
+    """JSON for one person, 0600."""
     draft = file.with_suffix(".draft")
     draft.unlink(missing_ok=True)
     draft.touch(mode=0o600)
@@ -211,7 +213,7 @@ def _write(file: Path, content: Mapping[str, object]) -> None:
     draft.replace(file)
 
 
-def _remembered_port(file: Path) -> int:
+def remembered_port(file: Path) -> int:
     """A free port, the same one on every start while it is free."""
     if file.exists():
         port = int(file.read_text())

@@ -89,13 +89,22 @@ def run_gunicorn(address: str, make_app: Callable[[], WsgiApp]) -> int:
                 "timeout": 60,
                 "graceful_timeout": 8,
                 "accesslog": None,
+                "loglevel": "warning",
                 "proc_name": "quarterdeck web",
+                "control_socket_disable": True,  # it would lie in the home directory, which may be read only
+                "when_ready": _say_ready,
             }
             for name, value in options.items():
-                self.cfg.set(name, value)
+                if name in self.cfg.settings:  # older releases know no control socket
+                    self.cfg.set(name, value)
 
         def load(self) -> WsgiApp:
             return make_app()
 
     Web().run()
     return 0
+
+
+def _say_ready(server: Any) -> None:
+    for listener in server.LISTENERS:
+        print(f"Listening on {listener}", flush=True)  # noqa: T201 - the contract of the command

@@ -52,6 +52,7 @@ def parts(config):
             start=start,
             token=token("--config", config, **KEY),
         )
+        assert [web.address() for web in found.webs] == found.addresses
         for address in found.addresses:
             until(
                 lambda address=address: requests.get(f"{address}/readyz", timeout=2).ok, seconds=60, pause=0.2
@@ -62,6 +63,18 @@ def parts(config):
 def test_without_a_key_in_common_a_role_is_refused(config):
     code, _, err = finished("web", "--config", config)
     assert (code, "QUARTERDECK_SECRET_KEY_FILE" in err) == (2, True)
+
+
+def test_a_taken_address_of_web_is_refused_by_the_name_of_its_setting(parts, config):
+    taken = parts.addresses[0].removeprefix("http://")
+    code, _, err = finished("web", "--listen", taken, "--config", config, **KEY)
+    assert (code, f"server.listen: cannot listen on {taken}" in err) == (2, True)
+
+
+def test_a_broker_in_memory_is_refused_where_others_have_to_be_reached(parts, config):
+    for role in ("worker", "beat"):
+        code, _, err = finished(role, "--config", config, **KEY, QUARTERDECK_BROKER_URL="memory://")
+        assert (code, "broker.url: memory:// reaches no other process" in err) == (2, True)
 
 
 def test_the_topology_that_worker_and_watch_make_appears_in_every_web(parts):
