@@ -91,8 +91,13 @@ class Live:
             raise Refused("not signed in")
         with self._lock:
             self._watchers[sid] = Watcher(principal)
+        try:
+            self._begin_polling()
+        except StoreError as error:
+            with self._lock:
+                del self._watchers[sid]
+            raise Refused("the store does not answer") from error
         self._send(sid, "hello", {"build": self._parts.build, "now": _iso_now()})
-        self._begin_polling()
 
     def watch(self, body: object = None) -> dict[str, list[str]]:
         """The tab says what it shows, replacing what it said before; answers what it may not watch."""
@@ -179,8 +184,12 @@ class Live:
             if self._polling or self._closed.is_set():
                 return
             self._polling = True
-        with self._parts.store.reading() as session:
-            self._revision, _ = topics.changed_since(session, self._revision)
+        try:
+            with self._parts.store.reading() as session:
+                self._revision, _ = topics.changed_since(session, self._revision)
+        except BaseException:
+            self._polling = False  # the next tab tries again
+            raise
         self._socketio.start_background_task(self._poll)
 
     def _poll(self) -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
+from sqlalchemy import text
 
 from app import live
+from app.errors import StoreError
 from app.store import sessions, topics, users
 from app.web.access import Kind, Permission, Principal
 from tests.support.sockets import NotConnected, Tab, served
 from tests.support.web import make_site
+
+BEGIN_POLLING = live.Live._begin_polling
 
 
 @pytest.fixture(autouse=True)
@@ -207,3 +213,16 @@ def test_nobody_without_the_permission_may_watch_a_topic():
         name = topic + "x" if topic.endswith(":") else topic
         assert live.may_watch(viewer, name)
         assert not live.may_watch(stranger, name)
+
+
+def test_polling_that_could_not_begin_begins_with_the_next_tab(site):
+    begun = []
+    one = live.Live(SimpleNamespace(start_background_task=begun.append), site.parts)
+    with site.store.begin() as session:
+        session.execute(text("ALTER TABLE topics RENAME TO away"))
+    with pytest.raises(StoreError):
+        BEGIN_POLLING(one)
+    with site.store.begin() as session:
+        session.execute(text("ALTER TABLE away RENAME TO topics"))
+    BEGIN_POLLING(one)
+    assert len(begun) == 1
