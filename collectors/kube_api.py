@@ -111,6 +111,7 @@ class KubeApi:
         except (
             Exception
         ) as error:  # the client wraps TLS faults and failing credential plugins in its own ways
+            self._forget()
             raise SourceUnavailable(f"{self.who} cannot be asked: {short_reason(error)}") from error
         try:
             yield response
@@ -148,6 +149,8 @@ class KubeApi:
         code = int(response.status)
         if code == 200:
             return
+        if code == 401:
+            self._forget()
         raise refusal(self.who, code, body)
 
     def _broken(self, error: BaseException) -> SourceError:
@@ -156,6 +159,11 @@ class KubeApi:
         if isinstance(error, urllib3.exceptions.DecodeError):
             return SourceNonsense(f"{self.who} answered something that is not encoded as announced")
         return SourceUnavailable(f"{self.who} cannot be reached: {short_reason(error)}")
+
+    def _forget(self) -> None:
+        """Read the credentials anew for the next request: they may have been renewed since."""
+        with self._guard:
+            self._client = None
 
     def _connected(self) -> Connection:
         with self._guard:
