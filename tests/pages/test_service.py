@@ -29,7 +29,6 @@ def make_autoscaler() -> Autoscaler:
     return Autoscaler(
         namespace="shop",
         name="checkout",
-        uid="u",
         target_kind="Deployment",
         target_name="checkout",
         minimum=2,

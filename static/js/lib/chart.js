@@ -61,6 +61,7 @@ async function draw(element) {
   if (!element.isConnected) return;
   await Plotly.react(element, drawn, layout, figure.config);
   element.querySelectorAll("svg").forEach((svg) => svg.setAttribute("aria-hidden", "true"));
+  element.querySelectorAll(".modebar-btn").forEach((button) => button.setAttribute("aria-label", button.getAttribute("data-title") ?? ""));
   element.dataset.points = String(columns.n);
   if (!("drawn" in element.dataset)) listen(element);
   element.dataset.drawn = "";

@@ -23,10 +23,13 @@ export function attach(form) {
 async function send(form, submitter) {
   form.setAttribute("aria-busy", "true");
   const body = new URLSearchParams(/** @type {any} */ (new FormData(form, submitter)));
+  // A live update may replace the form before its answer comes: its place is remembered.
+  const dialog = /** @type {HTMLDialogElement | null} */ (form.closest("dialog[data-page-dialog]"));
+  const part = /** @type {HTMLElement | null} */ (form.closest("[data-fragment]"));
   const action = (submitter?.hasAttribute("formaction") && submitter.getAttribute("formaction")) || form.action;
   try {
     const answer = await fetch(action, { method: "POST", body, signal: AbortSignal.timeout(PATIENCE) });
-    await show(form, answer);
+    await show(form, answer, { dialog, part });
   } catch {
     toast("Quarterdeck did not answer; it is not known whether this arrived. Look before you repeat it.", { error: true });
   } finally {
@@ -34,18 +37,16 @@ async function send(form, submitter) {
   }
 }
 
-/** @param {HTMLFormElement} form @param {Response} answer */
-async function show(form, answer) {
+/** @param {HTMLFormElement} form @param {Response} answer @param {{dialog: HTMLDialogElement | null, part: HTMLElement | null}} place */
+async function show(form, answer, { dialog, part }) {
   if (answer.status === 401) return signedOut(new Date().toLocaleTimeString());
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const dialog = form.closest("dialog[data-page-dialog]");
-  if (dialog && (answer.ok || answer.status === 409)) {
+  if (dialog?.isConnected && (answer.ok || answer.status === 409)) {
     const link = /** @type {HTMLAnchorElement | null} */ (dialog.querySelector(".dialog-head a"));
-    showPage(/** @type {HTMLDialogElement} */ (dialog), page, answer.ok ? answer.url : link?.href ?? location.href);
+    showPage(dialog, page, answer.ok ? answer.url : link?.href ?? location.href);
     return alarm(answer.ok ? "" : dialog.querySelector("[role='alert'], .state-line")?.textContent?.trim() ?? "");
   }
   if (answer.ok && answer.redirected) return location.assign(answer.url);
-  const part = /** @type {HTMLElement | null} */ (form.closest("[data-fragment]"));
   const fresh = part && answer.status === 409 ? page.getElementById(part.id) : null;
   if (part && fresh) {
     apply(part, fresh.outerHTML);

@@ -105,17 +105,14 @@ export class Drawing {
       link.append(make("text", { class: "name", x: -WIDTH / 2 + 34, y: -2 + lift }));
       link.append(make("text", { class: "fact", x: -WIDTH / 2 + 34, y: 13 + lift }));
     }
-    link.append(make("title"));
     return link;
   }
 
   /** @param {SVGElement} link @param {number} i */
   #paintNode(link, i) {
     const { nodes } = /** @type {View} */ (this.view);
-    const said = `${nodes.name[i]}, ${nodes.kind[i] === "group" ? `group of ${nodes.members[i]}${nodes.unknown[i] ? `, ${nodes.unknown[i]} unknown` : ""}, ` : ""}${words(nodes, i)} in`;
     const href = nodes.href[i] ?? unfold(nodes.name[i]);
     link.setAttribute("href", href);
-    link.setAttribute("aria-label", said);
     link.setAttribute("transform", `translate(${nodes.x[i]} ${nodes.y[i]})`);
     link.setAttribute("data-health", nodes.health[i]);
     link.toggleAttribute("data-unknown", nodes.kind[i] === "group" && (nodes.unknown[i] ?? 0) > 0);
@@ -123,10 +120,15 @@ export class Drawing {
     const mark = /** @type {Element} */ (link.querySelector(".mark"));
     mark.setAttribute("href", `#h-${token}`);
     mark.setAttribute("class", `mark mark-${token}`);
-    /** @type {Element} */ (link.querySelector(".name")).textContent = fit(label(nodes.name[i], nodes.kind[i]).title, 16);
-    const fact = link.querySelector(".fact");
-    if (fact) fact.textContent = [label(nodes.name[i], nodes.kind[i]).engine, this.#fact(i)].filter(Boolean).join(", ");
-    /** @type {Element} */ (link.querySelector("title")).textContent = said;
+    const { title, engine } = label(nodes.name[i], nodes.kind[i]);
+    const shown = fit(title, 16), fact = nodes.kind[i] === "client" ? "" : [engine, this.#fact(i)].filter(Boolean).join(", ");
+    /** @type {Element} */ (link.querySelector(".name")).textContent = shown;
+    const place = link.querySelector(".fact");
+    if (place) place.textContent = ` ${fact}`;
+    // The name begins with what can be read on the map, so that it can be spoken (SC 2.5.3).
+    const parts = [[shown, fact].filter(Boolean).join(" "), shown === nodes.name[i] ? "" : nodes.name[i],
+      nodes.kind[i] === "group" ? `group of ${nodes.members[i]}${nodes.unknown[i] ? `, ${nodes.unknown[i]} unknown` : ""}` : nodes.kind[i]];
+    link.setAttribute("aria-label", `${parts.filter(Boolean).join(", ")}, ${words(nodes, i)} in`);
   }
 
   /** The one number that says most about a node. @param {number} i */
