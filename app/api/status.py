@@ -12,24 +12,23 @@ from app.api import answer, shapes
 from app.api.operation import api_blueprint, operation
 from app.config import schema
 from app.understand.document import freshness
-from app.web import etag
+from app.web import etag, queues
 from app.web.access import requires
 from app.web.etag import Bytes
 from app.web.services import services
 
 blueprint = api_blueprint("status")
 
-_QUEUES = ("collect", "evaluate", "act")
-
 
 @blueprint.get("/status")
 @requires("read")
 @operation("This server and its sources", answer=shapes.StatusAnswer)
 def status() -> Response:
-    """Version, uptime, each source with its lag and last error, store, broker."""
+    """Version, uptime, each source with its lag and last error, store, broker, tasks that wait."""
     parts = services()
     now = clock.now()
-    broker = urlsplit(parts.config.broker.url).scheme
+    broker = parts.config.broker.url
+    waiting = queues.waiting(broker)
     value = {
         "version": parts.version,
         "build": parts.build,
@@ -40,8 +39,8 @@ def status() -> Response:
             "kind": parts.store.dialect,
             "revision": parts.reader.revision("fleet", "sources", "actions"),
         },
-        "broker": {"kind": broker},
-        "queues": [{"name": name, "waiting": None} for name in _QUEUES],
+        "broker": {"kind": urlsplit(broker).scheme},
+        "queues": [{"name": name, "waiting": count} for name, count in waiting.items()],
         "sockets": parts.live.connected() if parts.live is not None else 0,
     }
     return answer.reading(value)
