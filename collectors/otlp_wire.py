@@ -7,7 +7,6 @@ as text).
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Annotated, Any
@@ -180,8 +179,6 @@ def status_is_error(status: bytes) -> bool:
         return False
 
 
-_HEAD = operator.itemgetter(slice(0, 7))  # tag, length and the first letters of the key of a KeyValue
-_MOST_HEADS = 4096
 _SHORT = 128
 
 
@@ -192,21 +189,10 @@ class Wanted:
         self.names = frozenset(names)
         # A KeyValue starts with tag 0x0a, the key's length in one byte, and the key, in every encoder's output.
         self.prefixes = frozenset(bytes((0x0A, len(name))) + name.encode() for name in names)
-        self.heads = _Heads(self.prefixes)
 
-
-class _Heads(dict[bytes, bool]):
-    """Whether a KeyValue that begins like this may be wanted, worked out once for each beginning."""
-
-    def __init__(self, prefixes: frozenset[bytes]) -> None:
-        self._wanted = frozenset(map(_HEAD, prefixes))
-        self._short = tuple(prefix for prefix in prefixes if len(prefix) < len(_HEAD(bytes(99))))
-
-    def __missing__(self, head: bytes) -> bool:
-        if len(self) >= _MOST_HEADS:
-            self.clear()
-        found = self[head] = head in self._wanted or head[:1] != b"\n" or head.startswith(self._short)
-        return found
+    def takes(self, pair: bytes) -> bool:
+        """Whether an undecoded KeyValue is wanted, or written so that only decoding would tell."""
+        return len(pair) > 2 and (pair[: pair[1] + 2] in self.prefixes or pair[0] != 0x0A)
 
 
 def resource_attributes(resource: bytes) -> dict[str, str]:
@@ -220,11 +206,9 @@ def resource_attributes(resource: bytes) -> dict[str, str]:
 
 def proto_pick(pairs: Any, wanted: Wanted) -> tuple[bytes, ...]:
     """Those of a span's undecoded protobuf KeyValues that are wanted, still undecoded: only bytes are compared."""
-    listed = list(pairs)
-    heads, prefixes = wanted.heads, wanted.prefixes
-    likely = [pair for pair, head in zip(listed, map(_HEAD, listed), strict=True) if heads[head]]
+    prefixes = wanted.prefixes
     return tuple(
-        [pair for pair in likely if len(pair) > 2 and (pair[: pair[1] + 2] in prefixes or pair[0] != 0x0A)]
+        [pair for pair in pairs if len(pair) > 2 and (pair[: pair[1] + 2] in prefixes or pair[0] != 0x0A)]
     )
 
 

@@ -14,12 +14,9 @@ from numpy.typing import NDArray
 from app.model.series import Floats
 from app.model.trace import sampling_multiplier
 from collectors.otlp_wire import Wanted
+from collectors.span_fields import I64, U64, Bools
 from collectors.span_origin import Origin, ratio
 from collectors.span_rows import Rows
-
-U64 = NDArray[np.uint64]
-I64 = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)  # any odd constant spreads trace ids; this one is 2^64 / golden ratio
 _PER_SPAN = ("origin", "row", "key", "parent", "root", "kind", "start", "end", "error", "weight")
@@ -177,7 +174,8 @@ def _by_span_attribute(
     first = 0
     for found, count in zip(origins, counts, strict=True):
         if found.number(attribute) is None:  # else the resource has spoken for all its spans
-            for row in range(first, first + count):
-                told = ratio(rows.attributes(rows.pick(row, wanted)).get(attribute, ""))
+            mine = range(first, first + count)
+            for row, picked in zip(mine, rows.pick(mine, wanted), strict=True):
+                told = ratio(rows.attributes(picked).get(attribute, ""))
                 weights[row] = 1 / (told or 1.0)
         first += count

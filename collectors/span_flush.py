@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from app.model.series import Floats, bucket_of
 from app.model.trace import SpanKind
 from collectors.otlp_wire import Wanted
-from collectors.span_columns import I64, U64, Batch, Bools, mix
+from collectors.span_columns import Batch, mix
+from collectors.span_fields import I64, U64, Bools
 from collectors.span_ledger import STEP_NS
 from collectors.span_parties import Parties
 from collectors.span_peers import PEER_KEYS, STATUS_KEYS, URL_KEYS, Peer, outcome_of, peer_of
@@ -44,10 +45,21 @@ class Flush:
         """Where the details of a span are found, under the number in `row`."""
         return self.batches[int(self.batch[span])].rows
 
-    def read(self, span: int, wanted: Wanted) -> dict[str, str]:
-        """The wanted attributes of one span."""
-        rows = self.rows(span)
-        return rows.attributes(rows.pick(int(self.row[span]), wanted))
+    def pick(self, spans: I64, wanted: Wanted) -> list[Picked]:
+        """The wanted attributes of some spans, undecoded; batch by batch."""
+        found: list[Picked] = [()] * len(spans)
+        batch, row = self.batch[spans], self.row[spans]
+        for number in np.unique(batch).tolist():
+            places = np.flatnonzero(batch == number)
+            picked = self.batches[number].rows.pick(row[places].tolist(), wanted)
+            for place, one in zip(places.tolist(), picked, strict=True):
+                found[place] = one
+        return found
+
+    def read(self, spans: I64, wanted: Wanted) -> Iterator[dict[str, str]]:
+        """The wanted attributes of some spans as text."""
+        for span, picked in zip(spans.tolist(), self.pick(spans, wanted), strict=True):
+            yield self.rows(span).attributes(picked)
 
     def links(self, span: int) -> list[int]:
         """Keys of the spans it links to."""
@@ -78,11 +90,10 @@ def gather(batches: Sequence[Batch], parties: Parties) -> Flush:
     )
     error = np.concatenate([b.error for b in batches]) & (flush.kind > SpanKind.INTERNAL)
     known: dict[Picked, int] = {}
-    for span in np.flatnonzero(error).tolist():
-        rows = flush.rows(span)
-        picked = rows.pick(int(flush.row[span]), STATUS_KEYS)
+    failed = np.flatnonzero(error)
+    for span, picked in zip(failed.tolist(), flush.pick(failed, STATUS_KEYS), strict=True):
         if picked not in known:
-            known[picked] = outcome_of(rows.attributes(picked))
+            known[picked] = outcome_of(flush.rows(span).attributes(picked))
         flush.outcome[span] = known[picked]
     return flush
 
@@ -116,18 +127,17 @@ class PeerReader:
     def of(self, flush: Flush, spans: I64) -> Iterator[tuple[Peer, int]]:
         """For each span the peer that it names, and its party (-1 = none named)."""
         columns = (flush.batch[spans], flush.row[spans], flush.kind[spans], flush.party[spans])
-        for batch, row, kind, caller in zip(*(column.tolist() for column in columns), strict=True):
-            rows = flush.batches[batch].rows
-            picked = rows.pick(row, PEER_KEYS)
+        told = zip(flush.pick(spans, PEER_KEYS), *(column.tolist() for column in columns), strict=True)
+        for picked, batch, row, kind, caller in told:
             known = self._known.get((picked, kind, _ANY)) or self._known.get((picked, kind, caller))
-            yield known or self._read(rows, row, picked, SpanKind(kind), caller)
+            yield known or self._read(flush.batches[batch].rows, row, picked, SpanKind(kind), caller)
 
     def _read(self, rows: Rows, row: int, picked: Picked, kind: SpanKind, caller: int) -> tuple[Peer, int]:
         attributes, scope = rows.attributes(picked), self._parties.scope(caller)
         peer = peer_of(attributes, kind=kind, caller=scope)
         placed = peer.placed
         if not placed:
-            attributes |= rows.attributes(rows.pick(row, URL_KEYS))
+            attributes |= rows.attributes(rows.pick([row], URL_KEYS)[0])
             peer = peer_of(attributes, kind=kind, caller=scope)
         found = peer, self._parties.peer(peer.identity, caller) if peer.identity is not None else -1
         if placed:

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from app.model.trace import SpanKind
-from collectors.span_columns import I64, U64, Batch, Bools
+from collectors.span_columns import Batch
+from collectors.span_fields import I64, U64, Bools
 from collectors.span_flush import Flush, PeerReader, fresh, gather
 from collectors.span_ledger import STEP_NS, Ledger
 from collectors.span_pairs import HALF, Halves, either, in_order, match
@@ -165,8 +166,10 @@ class Joiner:
         spans = serving[flush.root[serving] & (flush.kind[serving] == SpanKind.SERVER)]
         call = np.full(len(spans), Role.CALL, np.int64)
         rows = self.edges.rows(np.full(len(spans), self.parties.user), flush.party[spans], call)
-        for row, at in self.edges.unlooked(rows, flush.end[spans] // STEP_NS):
-            self.edges.learn(row, protocol_of(flush.read(int(spans[at]), PROTOCOL_KEYS)))
+        looked = self.edges.unlooked(rows, flush.end[spans] // STEP_NS)
+        asked = spans[[at for _, at in looked]]
+        for (row, _), attributes in zip(looked, flush.read(asked, PROTOCOL_KEYS), strict=True):
+            self.edges.learn(row, protocol_of(attributes))
         self.edge_ledger.add(
             flush.end[spans] // STEP_NS,
             rows,

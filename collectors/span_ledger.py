@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from app.model.series import BUCKETS, Floats
 from app.model.trace import Outcome
-from collectors.span_columns import I64
+from collectors.span_fields import I64
 
 STEP_NS = 10 * 10**9
 

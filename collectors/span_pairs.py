@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from collectors.span_columns import I64, U64
+from collectors.span_fields import I64, U64
 
 # One waiting half. peer: party its attributes name, -1 = none. span: index in the flush it came with, -1 = before.
 HALF = np.dtype(

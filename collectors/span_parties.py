@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from app.model.fleet import Identity, NodeKind
-from collectors.span_columns import I64
+from collectors.span_fields import I64
 from collectors.span_peers import Role
 
 MAX_PARTIES = 20_000

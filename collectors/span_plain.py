@@ -12,7 +12,8 @@ import numpy as np
 
 from collectors.otlp_body import Malformed
 from collectors.otlp_wire import JsonSpan, status_is_error
-from collectors.span_columns import U64, Columns
+from collectors.span_columns import Columns
+from collectors.span_fields import U64
 
 _NONE = bytes(8)
 _NO_TRACE = bytes(16)

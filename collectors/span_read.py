@@ -12,7 +12,7 @@ from collectors.span_origin import Origin, json_origin, proto_origin
 from collectors.span_outline import Outline, outline
 from collectors.span_plain import of_json, of_protobuf
 from collectors.span_rows import JsonRows, ProtoRows, Rows, WireRows
-from collectors.span_scan import MOST_BYTES, scan
+from collectors.span_scan import scan
 
 _FEW = 96  # a scan costs about as much for one span as for this many
 _ODD_SHARE = 4  # with more than one odd span in this many, decoding all of them is cheaper
@@ -22,7 +22,7 @@ def read_protobuf(
     body: bytes, *, now_ns: int, sampling_attribute: str | None = None, few: int = _FEW
 ) -> Batch:
     """An OTLP protobuf body as a batch; bodies of less than `few` spans are not scanned. Raises Malformed."""
-    places = outline(body) if len(body) < MOST_BYTES else None
+    places = outline(body)
     read = _scanned(body, places) if places is not None and len(places.begins) >= few else None
     if places is None or read is None:
         rows, columns, origins, counts = _parsed(body)
@@ -72,11 +72,12 @@ def _parsed(body: bytes) -> tuple[Rows, Columns, list[Origin], list[int]]:
 
 def _scanned(body: bytes, places: Outline) -> tuple[Rows, Columns] | None:
     """Scanned columns, odd spans read by the parser; None where too many are odd."""
-    found = scan(body, np.array(places.begins, np.int64), np.array(places.ends, np.int64))
+    begins, ends = np.array(places.begins, np.int64), np.array(places.ends, np.int64)
+    found = scan(body, begins, ends)
     columns, odd = found.columns, found.odd
-    if len(odd) * _ODD_SHARE > len(places.begins):
+    if len(odd) * _ODD_SHARE > len(begins):
         return None
-    rows = WireRows(body, places.begins, places.ends)
+    rows = WireRows(body, begins, ends, found.tails)
     if odd:
         columns.replace(odd, of_protobuf([parse_span(rows.wire(row)) for row in odd]))
     return rows, columns

@@ -9,7 +9,7 @@ import numpy as np
 
 from app.model.fleet import EdgeKind, EdgeTraffic, EvidenceKind, NodeTraffic, Witness
 from app.model.series import Floats
-from collectors.span_columns import I64
+from collectors.span_fields import I64
 from collectors.span_join import Joiner
 from collectors.span_ledger import (
     CALLER_ERRORS,
