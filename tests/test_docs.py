@@ -36,5 +36,5 @@ def test_every_local_link_leads_somewhere(file):
 
 def test_the_makefile_lists_its_targets():
     text = (ROOT / "Makefile").read_text()
-    for target in ("setup", "demo", "test", "check", "bench", "vendor", "migration", "soak"):
+    for target in ("setup", "demo", "test", "check", "bench", "vendor", "migration", "soak", "scaleout-demo"):
         assert re.search(rf"^{target}:.*## ", text, re.MULTILINE), target

@@ -3,9 +3,13 @@
 import json
 import signal
 
+import pytest
+
 from tests.support.api import Api, token
 from tests.support.running import finished, serving
 from tests.support.until import until
+
+pytestmark = pytest.mark.timeout(300)  # whole processes start, on a busy machine too
 
 ORDER = "demo:shop:order"
 RUNNING = ("executing", "verifying", "succeeded", "inconclusive", "failed")

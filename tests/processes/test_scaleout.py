@@ -16,6 +16,8 @@ from tests.support.sockets import Tab
 from tests.support.spans import CLIENT, PROTOBUF, SERVER, S, body
 from tests.support.until import until
 
+pytestmark = pytest.mark.timeout(300)  # whole processes start, on a busy machine too
+
 KEY = {"QUARTERDECK_SECRET_KEY": "of-several-processes-0123456789abcdefgh"}
 PASSWORD = "correct horse battery staple"
 ORDER = "demo:shop:order"

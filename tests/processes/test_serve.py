@@ -10,6 +10,8 @@ from tests.support.http_fake import HttpFake, Reply
 from tests.support.running import finished, serving, signed_in
 from tests.support.until import until
 
+pytestmark = pytest.mark.timeout(300)  # whole processes start, on a busy machine too
+
 PASSWORD = "correct horse battery staple"
 
 
