@@ -1,5 +1,7 @@
 """`make bench`: every script of this folder, or ONLY=store,spans; SIZE=5000 for bigger fleets.
 
+Scripts that take minutes (LONG) run only when they are named.
+
 Exit status 0 unless two ways give different answers or a script breaks.
 """
 
@@ -16,11 +18,14 @@ SCRIPTS = sorted(
     for path in Path(__file__).parent.glob("*.py")
     if path.stem not in ("__init__", "__main__", "harness")
 )
+LONG = ("memory",)
 
 
 def main() -> int:
     """Run the scripts one after the other, each in a process of its own."""
-    wanted = [name for name in os.environ.get("ONLY", "").split(",") if name] or SCRIPTS
+    wanted = [name for name in os.environ.get("ONLY", "").split(",") if name] or [
+        name for name in SCRIPTS if name not in LONG
+    ]
     unknown = sorted(set(wanted) - set(SCRIPTS))
     if unknown:
         print(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(SCRIPTS)}")

@@ -1,4 +1,4 @@
-"""The topology document: assembled, written down, and served from bytes; against dicts, the json module and no cache.
+"""A topology from snapshots: assembled and written down, against dicts and the json module (serving it: bench/api.py).
 
 Five edges per service, two witnesses (metrics, sampled traces). Environment: SIZE, ROUNDS.
 """
@@ -7,21 +7,17 @@ from __future__ import annotations
 
 import json
 import random
-import tempfile
 from datetime import timedelta
-from pathlib import Path
 
 import orjson
 
 from app.model.fleet import EvidenceKind, Snapshot
-from app.store import live
 from app.understand.document import columnar, document
 from app.understand.identity import Resolver
 from app.understand.topology import assemble
 from bench.harness import compare, growth, load, provenance, sizes
 from bench.naive import topology as naive
 from tests.support.fleets import NOON, edge_row, fresh, node_row, service, snapshot, witness
-from tests.support.web import make_site
 
 SEED = 7
 STATES = [fresh(), fresh("demo/traces")]
@@ -88,32 +84,9 @@ def main() -> None:
                 lambda t=topology: orjson.dumps(columnar(t, {})),
             )
         )
-        served(size, topology, memory)
     if len(costs) > 1:
         print(f"assemble: {growth(costs)}")
     print(load())
-
-
-def served(size: str, topology, memory: bytes) -> None:
-    """GET /api/v1/topology over WSGI: from cached bytes, against writing the document down for each request."""
-    with tempfile.TemporaryDirectory() as place:
-        site = make_site(Path(place), blueprints=None)
-        with site.store.begin() as session:
-            live.put(session, topology, memory)
-        client, headers = site.app.test_client(), site.token("read") | {"Accept-Encoding": "identity"}
-
-        def plain() -> int:
-            with site.app.test_request_context():
-                return len(site.app.json.response(document(topology, {})).get_data())
-
-        def cached() -> int:
-            answer = client.get("/api/v1/topology?format=columnar", headers=headers)
-            assert answer.status_code == 200, answer.get_data(as_text=True)[:300]
-            return len(answer.get_data())
-
-        cached()
-        print(compare(f"GET topology {size}: jsonify, cached bytes", plain, cached, repeat=20))
-        site.store.dispose()
 
 
 if __name__ == "__main__":
