@@ -25,8 +25,8 @@ from app.web.reader import Reader
 if TYPE_CHECKING:
     from app.store.engine import Store
 
-_MOST_BYTES = 64 << 20
-_MOST_PACKED = 32 << 20
+_MOST_BYTES = 40 << 20
+_MOST_PACKED = 20 << 20
 _TOPICS = ("fleet", "topology", "sources")
 _OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_SERIALIZE_NUMPY
 _AGE_SECONDS = 10  # ages inside a document are at most this much too low

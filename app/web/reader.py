@@ -30,7 +30,7 @@ _LIVE_SECONDS = 10
 _FRESHNESS_SECONDS = 1
 LIVE_WINDOW = timedelta(seconds=60)
 MINUTE = timedelta(minutes=1)
-_MOST_ROWS = 60_000  # nodes, edges, pods and points kept over all cached values, about 1 kB each
+_MOST_ROWS = 40_000  # nodes, edges, pods and points kept over all cached values, about 1 kB each
 _SPARK_LENGTH = timedelta(hours=1)
 _SETTLED = timedelta(minutes=5)  # younger minutes may still gain late spans or back-fill
 
