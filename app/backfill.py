@@ -85,7 +85,7 @@ class BackFill:
         end = _minute(now) - _SETTLED
         written = 0
         try:
-            for gap in self._gaps(now, end):
+            for gap in self._gaps(end):
                 if stop():
                     return written
                 written += _fill(self._store, self._collector, self.cluster, gap, self._rules)
@@ -99,7 +99,7 @@ class BackFill:
             )
         return written
 
-    def _gaps(self, now: datetime, end: datetime) -> list[Window]:
+    def _gaps(self, end: datetime) -> list[Window]:
         """Minutes without a frame since the last time, and those in which the source was not heard."""
         with self._store.reading() as session:
             newest = frames.latest_start(session, self.cluster)

@@ -112,6 +112,3 @@ def keep_house(self: Task) -> None:
             housekeeping.run(work.store, work.config, clock.now(), holder=work.name)
         finally:
             work.end("keep house")
-
-
-TASKS = (look, judge, follow, keep_house)

@@ -134,7 +134,7 @@ class Deployments:
         name = self._name(deployment)
         label = {HASH_LABEL: name.rpartition("-")[2]}
         template = with_labels(deployment["spec"]["template"], label)
-        count = self._room(deployment, limits, olds, 0)
+        count = self._room(limits, olds, 0)
         selector = {"matchLabels": {**(deployment["spec"]["selector"].get("matchLabels") or {}), **label}}
         made = {
             "metadata": {
@@ -152,7 +152,7 @@ class Deployments:
             self._tell(deployment, f"Scaled up replica set {name} from 0 to {count}")
         return filed
 
-    def _room(self, deployment: Obj, limits: Limits, olds: list[Obj], present: int) -> int:
+    def _room(self, limits: Limits, olds: list[Obj], present: int) -> int:
         """How many replicas the new ReplicaSet may have now."""
         total = present + sum(one["spec"].get("replicas", 0) for one in olds)
         if limits.recreate:
@@ -185,7 +185,7 @@ class Deployments:
         limits = limits_of(deployment)
         present = new["spec"].get("replicas", 0)
         if present != limits.desired:
-            count = self._room(deployment, limits, olds, present)
+            count = self._room(limits, olds, present)
             if count != present:
                 self._resize(deployment, new, count)
                 return True

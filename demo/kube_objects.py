@@ -48,16 +48,6 @@ def owner_reference(kind: Kind, owner: Obj) -> Obj:
     }
 
 
-def without_hash(template: Obj) -> Obj:
-    """A ReplicaSet's template as the Deployment had it."""
-    labels = {
-        name: value
-        for name, value in (template["metadata"].get("labels") or {}).items()
-        if name != HASH_LABEL
-    }
-    return {**template, "metadata": {**template["metadata"], "labels": labels}}
-
-
 def with_labels(template: Obj, extra: Obj) -> Obj:
     """A template with labels added."""
     labels = {**(template["metadata"].get("labels") or {}), **extra}

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, and_, func, or_, select, update
+from sqlalchemy import Row, and_, or_, select, update
 from sqlalchemy import exc as sa_exc
 from sqlalchemy.orm import Session
 
@@ -176,12 +176,6 @@ def in_flight(session: Session, target: Target) -> ActionRow | None:
     states = [ActionState.EXECUTING.value, ActionState.VERIFYING.value, ActionState.UNKNOWN.value]
     row = session.execute(select(actions).where(_on(target) & actions.c.state.in_(states))).one_or_none()
     return None if row is None else _row(row)
-
-
-def count_since(session: Session, cluster: str, moment: datetime) -> int:
-    """How many actions were sent to a cluster since a moment (guardrail against storms)."""
-    query = select(func.count()).where((actions.c.cluster == cluster) & (actions.c.sent_at >= moment))
-    return int(session.scalar(query) or 0)
 
 
 def _on(target: Target) -> Any:

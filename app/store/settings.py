@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import secrets
 
 from sqlalchemy import select
@@ -36,12 +35,6 @@ def new_setup_code(session: Session) -> str:
     code = secrets.token_urlsafe(12)
     put(session, _CODE, _digest(code))
     return code
-
-
-def setup_code_fits(session: Session, code: str) -> bool:
-    """Whether this is the code, without using it up."""
-    kept = get(session, _CODE)
-    return kept is not None and hmac.compare_digest(kept, _digest(code))
 
 
 def use_setup_code(session: Session, code: str) -> bool:

@@ -19,7 +19,6 @@ from app.errors import BadInput
 from app.store.tables import tokens
 from app.store.write import run
 
-DEFAULT_LIFE = timedelta(days=90)
 LONGEST_LIFE = timedelta(days=365)
 _FORM = re.compile(r"qd_([a-z0-9-]{1,20})_([0-9a-f]{8})_([A-Za-z0-9_-]{43})")
 _TOUCH_EVERY = timedelta(minutes=1)

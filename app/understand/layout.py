@@ -198,12 +198,12 @@ def beside(
     while waiting:
         linked = [n for n in waiting if any(m in taken for m in (*callers[n], *callees[n]))]
         for node in linked or waiting:
-            taken[node] = _free(_wish(node, taken, callers[node], callees[node]), taken.values())
+            taken[node] = _free(_wish(taken, callers[node], callees[node]), taken.values())
         waiting = [n for n in waiting if n not in taken]
     return {node: place for node, place in taken.items() if node not in known}
 
 
-def _wish(node: str, taken: Mapping[str, Place], callers: Sequence[str], callees: Sequence[str]) -> Place:
+def _wish(taken: Mapping[str, Place], callers: Sequence[str], callees: Sequence[str]) -> Place:
     before = [taken[c] for c in callers if c in taken]
     if before:
         return max(x for x, _ in before) + RANK_GAP, _mean([y for _, y in before], 0.0)

@@ -11,17 +11,8 @@ Z = 1.96  # 95 %
 
 def lower_bound(failed: Floats, total: Floats) -> Floats:
     """Lower bound of the 95 % interval of failed/total, per element; NaN where total is 0 or unknown."""
-    return _bound(failed, total, -1.0)
-
-
-def upper_bound(failed: Floats, total: Floats) -> Floats:
-    """Upper bound of the same interval."""
-    return _bound(failed, total, 1.0)
-
-
-def _bound(failed: Floats, total: Floats, sign: float) -> Floats:
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.clip(failed / total, 0.0, 1.0)
         spread = Z * np.sqrt(ratio * (1 - ratio) / total + Z * Z / (4 * total * total))
-        bound = (ratio + Z * Z / (2 * total) + sign * spread) / (1 + Z * Z / total)
+        bound = (ratio + Z * Z / (2 * total) - spread) / (1 + Z * Z / total)
     return np.asarray(np.where(total > 0, bound, np.nan), dtype=np.float64)

@@ -105,9 +105,3 @@ def _dress(response: Response, etag: str) -> Response:
 def tagged(response: Response, etag: str) -> Response:
     """Give a rendered answer its entity tag."""
     return _dress(response, etag)
-
-
-def fragment_etag(*parts: object) -> str:
-    """A strong tag from everything a fragment depends on: build, revisions, permissions, query."""
-    text = "\x1f".join(map(str, parts))
-    return f'"{hashlib.blake2b(text.encode(), digest_size=12).hexdigest()}"'

@@ -143,12 +143,3 @@ def test_pages_go_from_new_to_old_without_loss(store: Store):
         assert len(actions.page(session, states=[PLANNED])) == 0
         assert len(actions.page(session, target=ORDER)) == 7
         assert [row.id for row in actions.in_state(session, PLANNING)] == sorted(made)
-
-
-def test_actions_sent_lately_are_counted(store: Store):
-    with store.begin() as session:
-        row = propose(session)
-        actions.advance(session, row.id, [PLANNING], EXECUTING, sent_at=NOON)
-        assert actions.count_since(session, "demo", NOON) == 1
-        assert actions.count_since(session, "demo", NOON + timedelta(seconds=1)) == 0
-        assert actions.count_since(session, "other", NOON) == 0

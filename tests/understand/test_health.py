@@ -53,24 +53,23 @@ def level(**over) -> HealthStatus:
 
 
 WILSON = [
-    (1, 3, 0.0615, 0.792),
-    (2, 2, 0.342, 1.0),
-    (5, 5, 0.566, 1.0),
-    (1, 20, 0.0089, 0.236),
-    (3, 20, 0.0524, 0.360),
-    (5, 20, 0.112, 0.469),
-    (1, 100, 0.0018, 0.0545),
-    (10, 100, 0.0552, 0.174),
-    (100, 1000, 0.0829, 0.120),
-    (150, 1000, 0.129, 0.174),
+    (1, 3, 0.0615),
+    (2, 2, 0.342),
+    (5, 5, 0.566),
+    (1, 20, 0.0089),
+    (3, 20, 0.0524),
+    (5, 20, 0.112),
+    (1, 100, 0.0018),
+    (10, 100, 0.0552),
+    (100, 1000, 0.0829),
+    (150, 1000, 0.129),
 ]
 
 
-@pytest.mark.parametrize(("failed", "total", "low", "high"), WILSON)
-def test_the_wilson_interval_has_the_published_bounds(failed, total, low, high):
+@pytest.mark.parametrize(("failed", "total", "low"), WILSON)
+def test_the_wilson_interval_has_the_published_lower_bound(failed, total, low):
     k, n = np.array([float(failed)]), np.array([float(total)])
     assert wilson.lower_bound(k, n)[0] == pytest.approx(low, abs=6e-4)
-    assert wilson.upper_bound(k, n)[0] == pytest.approx(high, abs=6e-4)
 
 
 def test_the_interval_of_nothing_is_unknown():
