@@ -49,7 +49,6 @@ export function fill(figure, columns, revision, zone = "UTC") {
   }
   const high = columns.series.flatMap((one) => one.y).reduce((/** @type {number} */ most, value) => Math.max(most, value ?? 0), 0);
   if (least) layout.yaxis.range = [0, Math.max(high * 1.08, least)];
-  layout.xaxis.range = [at(columns.t0), at(columns.t0 + columns.n * columns.step_s)];
   layout.annotations = Object.keys(traces).length > 1 ? labels(columns, traces, x, layout) : [];
   layout.shapes = (columns.marks ?? []).map((one) => ({ type: "line", yref: "paper", y0: 0, y1: 1,
     x0: at(one.t), x1: at(one.t), line: { color: mark.line, width: 1, dash: "dot" } }));
