@@ -49,6 +49,7 @@ class SharedSpans:
 
     def __init__(self, inner: OtlpCollector, broker_url: str) -> None:
         self.cluster, self.name, self.max_body_bytes = inner.cluster, inner.name, inner.max_body_bytes
+        self.totals = inner.totals  # of the spans that this process joined
         self._inner = inner
         self._redis = redis.Redis.from_url(
             broker_url, socket_timeout=_PATIENCE_SECONDS, socket_connect_timeout=_PATIENCE_SECONDS
