@@ -106,7 +106,8 @@ def path_part(text: str) -> str:
     part = id_part(text)
     if "/" not in part and part not in (".", ".."):
         return part
-    return _marked(part.replace("/", "_").replace(".", "_"), text)
+    marked = _marked("", text)
+    return _marked(part.removesuffix(marked).replace("/", "_").replace(".", "_"), text)
 
 
 def _marked(clean: str, text: str) -> str:
