@@ -8,7 +8,8 @@ from typing import Any
 from flask import Response
 
 from app import act
-from app.api import answer, cursor, shapes
+from app.api import action_shapes as shapes
+from app.api import answer, cursor
 from app.api.action_rows import action_row, wait_for_plan
 from app.api.once import present_key
 from app.api.operation import api_blueprint, operation

@@ -6,7 +6,8 @@ from typing import Any
 
 from flask import Response
 
-from app.api import answer, cursor, shapes
+from app.api import action_shapes as shapes
+from app.api import answer, cursor
 from app.api.operation import api_blueprint, operation
 from app.api.query import CURSOR, LIMIT, text
 from app.store import audit

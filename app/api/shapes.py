@@ -94,7 +94,7 @@ class WorkloadName(TypedDict):
     name: str
 
 
-class ServiceRow(TypedDict):
+class NodeFacts(TypedDict):
     """A service or inferred node with its inbound traffic."""
 
     id: str
@@ -107,31 +107,55 @@ class ServiceRow(TypedDict):
     health: HealthRow
     rps: float | None
     error_ratio: float | None
+    requests: float | None
     latency_seconds: LatencyRow
     replicas: ReplicasRow
     versions: list[str]
     evidence: list[EvidenceRow]
+    detail: str
+    matched_by: str
+
+
+class NodeRow(NodeFacts):
+    """The same with the age of the newest word on it."""
+
+    as_of: datetime | None
+
+
+class ServiceRow(NodeRow):
+    """The same in a list of services."""
+
     slos: list[str]
 
 
-class CallRow(TypedDict):
-    """Calls between the node in question and another one."""
+class EdgeRow(TypedDict):
+    """Calls as the caller sees them, and their latency as the callee does; `as_of` is the newest word on them."""
 
     id: str
-    node: str
-    name: str
     kind: str
     protocol: str
     health: HealthRow
     rps: float | None
     error_ratio: float | None
+    caller_error_ratio: float | None
+    requests: float | None
     latency_seconds: LatencyRow
+    server_latency_seconds: LatencyRow
     evidence: list[EvidenceRow]
+    as_of: datetime | None
 
 
-class ServiceDetail(ServiceRow, Read):
-    """A node with who calls it and whom it calls."""
+class CallRow(EdgeRow):
+    """Calls between the node in question and another one."""
 
+    node: str
+    name: str
+
+
+class ServiceDetail(NodeFacts, Read):
+    """A node with who calls it and whom it calls; `as_of` is the topology's."""
+
+    slos: list[str]
     window_seconds: float
     callers: list[CallRow]
     callees: list[CallRow]
@@ -211,38 +235,18 @@ class SeriesAnswer(Read):
     caption: str
 
 
-class TopologyNode(TypedDict):
-    """A node of the topology."""
+class TopologyNode(NodeRow):
+    """A node of the topology with its place on the drawing."""
 
-    id: str
-    name: str
-    kind: str
-    cluster: str
-    namespace: str | None
-    owner: str | None
-    health: HealthRow
-    rps: float | None
-    error_ratio: float | None
-    latency_seconds: LatencyRow
-    replicas: ReplicasRow
-    versions: list[str]
     x: float | None
     y: float | None
 
 
-class TopologyEdge(TypedDict):
-    """An edge of the topology."""
+class TopologyEdge(EdgeRow):
+    """An edge of the topology between two node ids."""
 
-    id: str
     source: str
     target: str
-    kind: str
-    protocol: str
-    rps: float | None
-    error_ratio: float | None
-    latency_seconds: LatencyRow
-    health: HealthRow
-    evidence: list[EvidenceRow]
 
 
 class Gone(TypedDict):
@@ -261,6 +265,8 @@ class TopologyAnswer(TypedDict):
     nodes: list[TopologyNode] | dict[str, list[Any]]
     edges: list[TopologyEdge] | dict[str, list[Any]]
     freshness: list[FreshnessRow]
+    cluster: NotRequired[str]
+    notices: NotRequired[list[str]]
     since: NotRequired[str]
     gone: NotRequired[Gone]
 
@@ -361,94 +367,6 @@ class Pods(Read):
     next_cursor: str | None
 
 
-class TargetBody(Struct, forbid_unknown_fields=True):
-    """The workload to act on."""
-
-    cluster: Annotated[str, Meta(min_length=1, max_length=63)]
-    namespace: Annotated[str, Meta(min_length=1, max_length=63)]
-    kind: Annotated[str, Meta(min_length=1, max_length=63)]
-    name: Annotated[str, Meta(min_length=1, max_length=253)]
-
-
-class ActionBody(Struct, forbid_unknown_fields=True):
-    """What to plan. `reason` ends in the audit log."""
-
-    kind: Annotated[str, Meta(min_length=1, max_length=40)]
-    target: TargetBody
-    params: dict[str, Any] = {}
-    reason: Annotated[str, Meta(max_length=2000)] = ""
-    incident: Annotated[str, Meta(max_length=100)] | None = None
-
-
-class ExecuteBody(Struct, forbid_unknown_fields=True):
-    """The plan that was read and is meant; `confirmation` is the typed name where the plan asks for one."""
-
-    plan_hash: Annotated[str, Meta(min_length=1, max_length=100)]
-    confirmation: Annotated[str, Meta(max_length=253)] = ""
-
-
-class WordBody(Struct, forbid_unknown_fields=True):
-    """A sentence to go with the step."""
-
-    reason: Annotated[str, Meta(max_length=2000)] = ""
-
-
-class ActionAnswer(TypedDict):
-    """An action from plan to verdict."""
-
-    id: str
-    kind: str
-    target: TargetRow
-    params: dict[str, Any]
-    reason: str
-    incident: str | None
-    proposer: str
-    approver: str | None
-    executor: str | None
-    state: str
-    message: str
-    plan: dict[str, Any] | None
-    plan_hash: str | None
-    progress: dict[str, Any] | None
-    verdict: dict[str, Any] | None
-    created_at: datetime
-    changed_at: datetime
-    expires_at: datetime | None
-    finished_at: datetime | None
-
-
-class ActionRead(ActionAnswer, Read):
-    """One action, read."""
-
-
-class Actions(Read):
-    """A page of actions, newest first."""
-
-    items: list[ActionAnswer]
-    next_cursor: str | None
-
-
-class AuditEntry(TypedDict):
-    """A row of the audit chain."""
-
-    seq: int
-    at: datetime
-    who: str
-    what: str
-    target: str
-    outcome: str
-    detail: dict[str, Any]
-    prev_hash: str
-    hash: str
-
-
-class Audit(Read):
-    """A page of the audit log, newest first."""
-
-    items: list[AuditEntry]
-    next_cursor: str | None
-
-
 class TokenBody(Struct, forbid_unknown_fields=True):
     """A token to make: `expires` is a Prometheus duration, at most 365d."""
 
@@ -483,15 +401,41 @@ class Tokens(Read):
     next_cursor: str | None
 
 
+class SourceRow(FreshnessRow):
+    """The same with `lag_seconds`, the name of monitoring for its age."""
+
+    lag_seconds: float | None
+
+
+class StoreRow(TypedDict):
+    """The database, and a number that grows with every change in it."""
+
+    kind: Literal["sqlite", "postgresql"]
+    revision: int
+
+
+class BrokerRow(TypedDict):
+    """What carries tasks."""
+
+    kind: str
+
+
+class QueueRow(TypedDict):
+    """Tasks that no worker has taken yet; null = not known in this process."""
+
+    name: str
+    waiting: int | None
+
+
 class StatusAnswer(Read):
-    """This server: version, uptime, sources, store, broker."""
+    """This server: version, uptime, sources, store, broker, queues."""
 
     version: str
     build: str
     started: datetime
     uptime_seconds: float
-    sources: list[dict[str, Any]]
-    store: dict[str, Any]
-    broker: dict[str, Any]
-    queues: list[dict[str, Any]]
+    sources: list[SourceRow]
+    store: StoreRow
+    broker: BrokerRow
+    queues: list[QueueRow]
     sockets: int

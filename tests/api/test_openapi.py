@@ -154,3 +154,20 @@ def test_whatever_is_sent_the_answer_is_one_that_is_documented(site, mode):
             QUICK(given(case=operation.as_strategy(generation_mode=mode))(send))()
             tried.append(operation.label)
     assert len(tried) >= 20
+
+
+@pytest.mark.parametrize(
+    ("path", "pick", "shape"),
+    [
+        ("/api/v1/topology", lambda found: found["nodes"][0], "TopologyNode"),
+        ("/api/v1/topology", lambda found: found["edges"][0], "TopologyEdge"),
+        ("/api/v1/services", lambda found: found["items"][0], "ServiceRow"),
+        (f"/api/v1/services/{fleet.ORDER}", lambda found: found, "ServiceDetail"),
+        (f"/api/v1/services/{fleet.ORDER}", lambda found: found["callers"][0], "CallRow"),
+        ("/api/v1/status", lambda found: found, "StatusAnswer"),
+        ("/api/v1/status", lambda found: found["queues"][0], "QueueRow"),
+    ],
+)
+def test_every_member_of_an_answer_is_described(bob, spec, path, pick, shape):
+    described = spec["components"]["schemas"][shape]["properties"]
+    assert pick(bob.get(path).json).keys() == described.keys()
