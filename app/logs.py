@@ -20,7 +20,7 @@ _QUIETER = {
 class Lines(logging.Formatter):
     """`2026-11-24T10:00:00.123Z WARNING quarterdeck.collect: …`; a traceback follows on lines of its own."""
 
-    converter = time.gmtime
+    converter = staticmethod(time.gmtime)
     default_time_format = "%Y-%m-%dT%H:%M:%S"
     default_msec_format = "%s.%03dZ"
 
