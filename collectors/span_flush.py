@@ -14,6 +14,7 @@ from collectors.otlp_wire import Wanted
 from collectors.span_columns import Batch, mix
 from collectors.span_fields import I64, U64, Bools
 from collectors.span_ledger import STEP_NS
+from collectors.span_pairs import HALF, Halves
 from collectors.span_parties import Parties
 from collectors.span_peers import PEER_KEYS, STATUS_KEYS, URL_KEYS, Peer, outcome_of, peer_of
 from collectors.span_rows import Picked, Rows
@@ -109,6 +110,17 @@ def _origins(batches: Sequence[Batch], parties: Parties) -> tuple[I64, I64]:
         party.append(np.array(numbers, np.int64)[batch.origin])
         version_row.append(np.array(rows, np.int64)[batch.origin])
     return np.concatenate(party), np.concatenate(version_row)
+
+
+def halves_of(flush: Flush, spans: I64, key: U64) -> Halves:
+    """Some spans as halves of calls; `key` is the column under which they are to meet."""
+    made = np.zeros(len(spans), HALF)
+    made["key"] = key[spans]
+    for name in ("party", "end", "arrived", "weight", "bucket", "outcome"):
+        made[name] = getattr(flush, name)[spans]
+    made["queued"] = flush.kind[spans] >= SpanKind.PRODUCER
+    made["peer"], made["span"] = -1, spans
+    return made
 
 
 def fresh(batch: Batch, oldest_step: int) -> Batch:

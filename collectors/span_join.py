@@ -15,8 +15,8 @@ import numpy as np
 
 from app.model.trace import SpanKind
 from collectors.span_columns import Batch
-from collectors.span_fields import I64, U64, Bools
-from collectors.span_flush import Flush, PeerReader, fresh, gather
+from collectors.span_fields import I64, Bools
+from collectors.span_flush import Flush, PeerReader, fresh, gather, halves_of
 from collectors.span_ledger import STEP_NS, Ledger
 from collectors.span_pairs import HALF, Halves, either, in_order, match
 from collectors.span_parties import EdgeRows, Parties
@@ -180,8 +180,8 @@ class Joiner:
         )
 
     def _pair(self, flush: Flush, calling: I64, serving: I64) -> None:
-        came = np.concatenate([self.callers, self._halves(flush, calling, flush.key)])
-        callees = np.concatenate([self.callees, self._halves(flush, serving, flush.parent)])
+        came = np.concatenate([self.callers, halves_of(flush, calling, flush.key)])
+        callees = np.concatenate([self.callees, halves_of(flush, serving, flush.parent)])
         callers = in_order(came)
         self.tally["doubles"] += len(came) - len(callers)
         left, right = match(callers["key"], callees["key"])
@@ -192,15 +192,6 @@ class Joiner:
         asked = self._name_peers(flush, callers[alone & new])
         self.callers = np.concatenate([callers[alone & ~new], asked])
         self.callees = callees[unclaimed]
-
-    def _halves(self, flush: Flush, spans: I64, key: U64) -> Halves:
-        made = np.zeros(len(spans), HALF)
-        made["key"] = key[spans]
-        for name in ("party", "end", "arrived", "weight", "bucket", "outcome"):
-            made[name] = getattr(flush, name)[spans]
-        made["queued"] = flush.kind[spans] >= SpanKind.PRODUCER
-        made["peer"], made["span"] = -1, spans
-        return made
 
     def _book_pairs(self, flush: Flush, callers: Halves, callees: Halves) -> None:
         itself = callers["party"] == callees["party"]
