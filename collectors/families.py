@@ -245,6 +245,15 @@ MESH_FAMILIES: tuple[Family, ...] = (
 )
 
 GRAPH_SUFFIX = "traces_service_graph_request_total"
+# dimensions that operators add to the generator; with them a database is the same node as in traces
+GRAPH_ENGINES = (
+    "server_db_system_name",
+    "server_db_system",
+    "client_db_system_name",
+    "client_db_system",
+    "db_system_name",
+    "db_system",
+)
 GRAPH_LABELS: tuple[str, ...] = (
     "client",
     "server",
@@ -254,6 +263,7 @@ GRAPH_LABELS: tuple[str, ...] = (
     "server_service_namespace",
     "client_k8s_namespace_name",
     "server_k8s_namespace_name",
+    *GRAPH_ENGINES,
 )
 
 

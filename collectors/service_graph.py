@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.model.fleet import EdgeKind, EvidenceKind, Identity, NodeKind, Witness, no_node_traffic
-from collectors.families import Found
+from collectors.families import GRAPH_ENGINES, Found
 from collectors.readings import EdgeKey
 from collectors.tally import Outcome, Reading, Tally
 from collectors.witness import Moment, Parties, edge_traffic
@@ -27,6 +27,7 @@ class _Call:
     server: Identity
     connection: str
     virtual: str
+    engine: str
 
 
 def read_graph(_found: Found, labels: Mapping[str, str]) -> Reading | None:
@@ -39,6 +40,7 @@ def read_graph(_found: Found, labels: Mapping[str, str]) -> Reading | None:
         Identity(name=server, namespace=_namespace(labels, "server")),
         labels.get("connection_type", ""),
         labels.get("virtual_node", ""),
+        next((labels[name][:60].lower() for name in GRAPH_ENGINES if labels.get(name)), ""),
     )
     return Reading(call, call, Outcome.SUCCESS)
 
@@ -88,9 +90,13 @@ def _virtual_side(call: _Call, server_silent: bool) -> str:
 def _edge(call: _Call, side: str) -> EdgeKey:
     if call.connection == "database":
         target = Identity(
-            kind=NodeKind.DATABASE, address=call.server.name, alias=call.server.name, scope=call.client.name
+            kind=NodeKind.DATABASE,
+            engine=call.engine,
+            address=call.server.name,
+            alias=call.server.name,
+            scope=call.client.name,
         )
-        return EdgeKey(call.client, target, "database")
+        return EdgeKey(call.client, target, call.engine or "database")
     if call.connection == "messaging_system":
         return EdgeKey(call.client, call.server, "messaging", EdgeKind.ASYNC)
     if side == "server":

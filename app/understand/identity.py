@@ -214,8 +214,9 @@ class Resolver:
             label = f"{shown}~{identity.scope}"
             return self._inferred(kind, label, identity, "loopback of its caller", engine, shown=shown)
         host, workload = self._canonical(host)
-        if not identity.engine and len(self._stores[host]) == 1:
-            return next(iter(self._stores[host].values()))
+        there = [one for one in self._stores[host].values() if not identity.engine or one.engine == engine]
+        if len(there) == 1 and not (identity.engine and port):
+            return there[0]  # who does not say the engine or the port means the only store on that host
         address = names.join_address(host, port or names.default_port(engine))
         party = self._inferred(kind, f"{engine}@{address}", identity, matched_by or "address", engine)
         if workload is not None:
@@ -323,7 +324,7 @@ def _service_dns(host: str) -> tuple[str, str, bool] | None:
 
 def _learning_order(identity: Identity) -> int:
     if identity.kind in (NodeKind.DATABASE, NodeKind.CACHE):
-        return 0 if identity.engine else 1
+        return 0 if identity.engine and names.split_address(identity.address)[1] else 1
     if identity.kind is not NodeKind.SERVICE or not identity.name:
         return 4
     return 2 if identity.namespace or "/" in identity.name else 3

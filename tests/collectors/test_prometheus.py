@@ -13,7 +13,7 @@ import pytest
 
 from app.config import Prometheus, Secret
 from app.errors import SourceNonsense, SourceRefused, SourceStarting, SourceUnavailable
-from app.model.fleet import EvidenceKind
+from app.model.fleet import EvidenceKind, NodeKind
 from app.model.series import Window, quantiles
 from collectors.prometheus import PrometheusCollector
 from tests.support.fake_prometheus import FakePrometheus, good
@@ -149,6 +149,18 @@ def test_a_lowest_bucket_that_swallows_everything_is_said() -> None:
         )
         snapshot = _collector(fake).pull(WINDOW)
     assert any("lowest bucket" in notice for notice in snapshot.notices)
+
+
+@pytest.mark.parametrize("label", ["server_db_system_name", "db_system"])
+def test_a_service_graph_that_tells_the_engine_of_a_database_is_believed(label: str) -> None:
+    total = "traces_service_graph_request_total"
+    with FakePrometheus({total: ["client", "server", "connection_type", label]}) as fake:
+        told = {"client": "a", "server": "orders-db", "connection_type": "database", label: "postgresql"}
+        fake.on("_total[", [({"qd": "0n", **told}, 1.0)])
+        (witness,) = _collector(fake).pull(WINDOW).witnesses
+    store = witness.parties[witness.edges.target[0]]
+    assert (store.kind, store.engine, store.address) == (NodeKind.DATABASE, "postgresql", "orders-db")
+    assert witness.edges.protocol == ("postgresql",)
 
 
 def test_one_family_that_fails_is_a_notice_and_the_others_are_read() -> None:

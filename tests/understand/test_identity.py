@@ -174,6 +174,14 @@ def test_caches_have_their_own_kind():
     assert resolver().node(database("redis", "redis:6379")).id == "demo:~cache:redis@redis:6379"
 
 
+def test_a_database_without_its_port_is_the_only_one_of_its_engine_at_that_host():
+    full, short = database("postgresql", "orders-db:5433"), database("postgresql", "orders-db")
+    known = resolver()
+    known.learn([short, database("redis", "orders-db:6379"), full])
+    assert known.node(short).id == known.node(full).id == "demo:~database:postgresql@orders-db:5433"
+    assert resolver().node(short).id == "demo:~database:postgresql@orders-db:5432"
+
+
 @pytest.mark.parametrize(("old", "new"), [("mssql", "microsoft.sql_server"), ("postgres", "postgresql")])
 def test_old_engine_names_are_the_new_ones(old, new):
     assert resolver().node(database(old, "h:1")).id == f"demo:~database:{new}@h:1"
