@@ -7,7 +7,9 @@ from statistics import median
 import pytest
 
 ROOT = Path(__file__).parent.parent
-MODULES = sorted(path for top in ("app", "collectors", "alerts", "demo") for path in (ROOT / top).rglob("*.py"))
+MODULES = sorted(
+    path for top in ("app", "collectors", "alerts", "demo") for path in (ROOT / top).rglob("*.py")
+)
 
 
 def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
