@@ -121,11 +121,15 @@ def parse_moment(value: str) -> datetime:
     """An RFC 3339 time with its zone (a bare date-time is UTC), or Unix seconds. Raises ValueError."""
     try:
         if value.replace(".", "", 1).isascii() and value.replace(".", "", 1).isdigit():
-            return datetime.fromtimestamp(float(value), UTC)
-        found = datetime.fromisoformat(value.replace(" ", "+"))
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+            found = datetime.fromtimestamp(float(value), UTC)
+        else:
+            found = datetime.fromisoformat(value.replace(" ", "+"))
+            found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, OverflowError, OSError) as error:
         raise ValueError("is not a time such as 2026-11-23T10:00:00Z") from error
+    if not 1970 <= found.year <= 9000:  # windows are subtracted from it, which must stay within the calendar
+        raise ValueError("is outside the calendar")
+    return found
 
 
 LIMIT = integer("limit", "How many items at most.", 100, 1, MOST)

@@ -100,6 +100,17 @@ def parse(start: str, end: str, at: str, zone: str, *, now: datetime) -> TimeRan
 
 
 def _moment(text: str, field: str, zone: str, now: datetime) -> datetime:
+    """The moment of a text, within the years that arithmetic on it stays possible. Raises BadInput."""
+    try:
+        found = _read(text, field, zone, now)
+    except OverflowError:
+        raise BadInput("This time is outside the calendar.", field=field) from None
+    if not 1970 <= found.year <= 9000:
+        raise BadInput("This time is outside the calendar.", field=field)
+    return found
+
+
+def _read(text: str, field: str, zone: str, now: datetime) -> datetime:
     if match := _RELATIVE.fullmatch(text):
         back = timedelta(**{_UNITS[match[2]]: int(match[1])}) if match[1] else timedelta()
         return now - back
@@ -109,10 +120,7 @@ def _moment(text: str, field: str, zone: str, now: datetime) -> datetime:
         raise BadInput("Write a time as 2026-11-23T10:41:20Z, or relative as now-1h.", field=field) from None
     if found.tzinfo is None:
         found = found.replace(tzinfo=preference.zone_of(zone))
-    try:
-        return found.astimezone(UTC)
-    except OverflowError:
-        raise BadInput("This time is outside the calendar.", field=field) from None
+    return found.astimezone(UTC)
 
 
 def _zone(text: str) -> str:
