@@ -188,7 +188,9 @@ class Reader:
     def _sparks(self, cluster: str, ids: tuple[str, ...], metric: str) -> dict[str, Points]:
         end = clock.now().replace(second=0, microsecond=0)
         found = self.series(cluster, ids, Window(end - _SPARK_LENGTH, end), MINUTE)
-        return {one: points(found.lines[one], found.step, metric) for one in ids if one in found.lines}
+        drawn = {one: points(found.lines[one], found.step, metric) for one in ids if one in found.lines}
+        # the minute that ended a moment ago is not written yet: that is no gap
+        return {one: line[:-1] if line and line[-1] is None else line for one, line in drawn.items()}
 
 
 def _weight(value: object) -> int:
