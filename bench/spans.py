@@ -32,7 +32,7 @@ from collectors.otlp_body import PROTOBUF
 
 NOW = datetime(2026, 11, 23, 12, 0, 5, tzinfo=UTC)
 PER_BODY = 8192
-SPANS, SECONDS, SDK_SECONDS = 65_536, 10, 5
+SPANS, SECONDS, SDK_SECONDS = 131_072, 10, 5
 SERVER, CLIENT = 2, 3
 
 
