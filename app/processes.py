@@ -12,6 +12,7 @@ import select
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,6 +26,7 @@ from app.store.engine import Store, open_store
 
 log = logging.getLogger("quarterdeck.serve")
 
+_FIRST_PAGE = 0.7  # seconds in which the first page has the processor for itself
 OTLP_DEFAULT = "127.0.0.1:4318"
 _FIXED = ("server", "store", "broker", "otlp")
 
@@ -136,6 +138,7 @@ class Serve:
         threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
 
     def _begin_first(self) -> None:
+        time.sleep(_FIRST_PAGE)
         with self._turn:
             if not self._ended:
                 self._begin_work()
