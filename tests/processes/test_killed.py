@@ -36,6 +36,7 @@ def test_after_a_kill_history_places_health_and_actions_are_there_and_nothing_is
         api = _api(serve, state)
         api.nodes(ORDER)
         past = until(lambda: api.past(ORDER), seconds=90, pause=1.0)
+        until(lambda: api.nodes(ORDER)[ORDER]["replicas"]["desired"], seconds=60, pause=1.0)
         before = api.nodes(ORDER)
         planned = api.plan_scale("order", before[ORDER]["replicas"]["desired"] + 1)
         assert planned.status_code == 201, planned.text
