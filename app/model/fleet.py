@@ -179,11 +179,40 @@ def no_edge_traffic() -> EdgeTraffic:
 
 
 @dataclass(frozen=True, slots=True)
+class Crossings:
+    """Through which parties and edges the requests pass that entered the fleet somewhere, told by whole traces.
+
+    A trace enters where its root span is. Of a uniform choice of traces (by trace id; `share` = 1.0 means all)
+    over `window`, each counts once for every party and edge that it touches, however often it touches it.
+
+    entry: (n,) index into the witness's parties of each place of entry. traces: (n,) traces really looked at,
+    for confidence. requests: (n,) the requests they stand for (sampling-corrected, among the chosen share only:
+    compare them, do not read them as a rate).
+    Sparse triples: `node_requests[i]` of `requests[node_entry[i]]` touched party `node_party[i]`, and
+    `edge_requests[i]` of `requests[edge_entry[i]]` used row `edge_row[i]` of the witness's edges; pairs that no
+    trace showed are left out. `node_entry` and `edge_entry` index `entry`.
+    When several parties become one node, their counts overlap: the truth lies between the largest and the sum.
+    """
+
+    window: timedelta
+    share: float
+    entry: Ints
+    traces: Floats
+    requests: Floats
+    node_entry: Ints
+    node_party: Ints
+    node_requests: Floats
+    edge_entry: Ints
+    edge_row: Ints
+    edge_requests: Floats
+
+
+@dataclass(frozen=True, slots=True)
 class Witness:
     """One kind of evidence over one window: who was seen, and how much they talked.
 
     `window` is the length the counts cover, ending at `as_of`. `sampling_ratio` is the share of requests
-    that were really looked at (1.0 = all; None = not known).
+    that were really looked at (1.0 = all; None = not known). `crossings` only traces can tell.
     """
 
     evidence: EvidenceKind
@@ -193,6 +222,7 @@ class Witness:
     nodes: NodeTraffic
     edges: EdgeTraffic
     sampling_ratio: float | None = 1.0
+    crossings: Crossings | None = None
 
 
 @dataclass(frozen=True, slots=True)
