@@ -59,15 +59,13 @@ class Fragment:
 
     def render(self) -> Markup:
         """The partial in its frame; the frame's attributes are what refresh.js reads."""
-        query = _query()
+        query, rev = _query(), self.etag  # asked for before the content, which may then only be newer
         address = f"/fragments/{self.name}" + (f"?{query}" if query else "")
         body = Markup(render_template(f"fragments/{self.name}.html", **self.context()))  # noqa: S704 - autoescaped
         return Markup(
             '<section id="f-{name}" data-fragment="{address}" data-topics="{topics}" data-rev="{rev}">\n'
             "{body}\n</section>"
-        ).format(
-            name=self.name, address=address, topics=json.dumps(self.topics()), rev=f'"{self.etag}"', body=body
-        )
+        ).format(name=self.name, address=address, topics=json.dumps(self.topics()), rev=f'"{rev}"', body=body)
 
 
 def fragment(

@@ -6,9 +6,7 @@ shortly and revisions become visible in their order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from app.store.tables import counters, topics
@@ -18,7 +16,7 @@ _PENDING = "bumped topics"
 _COUNTER = "topics"
 
 # Built once: every request asks it, and putting it together costs as much as running it.
-_REVISION = select(func.max(topics.c.revision)).where(topics.c.name.in_(bindparam("names", expanding=True)))
+_NEWS = select(topics.c.name, topics.c.revision).where(topics.c.revision > bindparam("rev"))
 
 
 def bump(session: Session, *names: str) -> None:
@@ -35,15 +33,15 @@ def flush(session: Session) -> None:
     upsert(session, topics, [{"name": name, "revision": revision} for name in sorted(names)], key=("name",))
 
 
-def revision(session: Session, names: Iterable[str]) -> int:
-    """The newest revision among these topics; 0 = none ever changed."""
-    return int(session.connection().execute(_REVISION, {"names": list(names)}).scalar() or 0)
+def news(session: Session, rev: int) -> dict[str, int]:
+    """The topics changed after `rev`, each with its revision."""
+    return {name: int(found) for name, found in session.connection().execute(_NEWS, {"rev": rev})}
 
 
 def changed_since(session: Session, rev: int) -> tuple[int, list[str]]:
     """The newest revision (`rev` when nothing happened) and the topics changed after `rev`."""
-    rows = session.execute(select(topics.c.name, topics.c.revision).where(topics.c.revision > rev)).all()
-    return max((row.revision for row in rows), default=rev), sorted(row.name for row in rows)
+    changed = news(session, rev)
+    return max(changed.values(), default=rev), sorted(changed)
 
 
 def _next(session: Session) -> int:

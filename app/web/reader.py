@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -35,6 +37,18 @@ _SPARK_LENGTH = timedelta(hours=1)
 _SETTLED = timedelta(minutes=5)  # younger minutes may still gain late spans or back-fill
 
 
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """The revision of every topic as it was at a moment (monotonic seconds); None = look again."""
+
+    at: float | None
+    revisions: Mapping[str, int]
+
+    @property
+    def newest(self) -> int:
+        return max(self.revisions.values(), default=0)
+
+
 class Reader:
     """Cached views of the store. Every value handed out is shared: treat it as read only.
 
@@ -55,25 +69,35 @@ class Reader:
         self._patience = patience
         self._monotonic = monotonic
         self._ttl = revision_ttl
-        self._revisions: dict[tuple[str, ...], tuple[float, int]] = {}
+        self._looked = _Looked(None, {})
+        self._lock = Lock()
         self._cache: Cache[Any] = Cache(_MOST_ROWS, size=_weight)
 
     def revision(self, *names: str) -> int:
-        """The newest revision of these topics, at most `revision_ttl` old."""
-        now = self._monotonic()
-        known = self._revisions.get(names)
-        if known is not None and now - known[0] < self._ttl:
-            return known[1]
+        """The newest revision of these topics, at most `revision_ttl` old; 0 = none ever changed.
+
+        Whatever is asked about comes from one state of the store: nothing read under a revision is older than
+        it says, as long as the revision is asked for before the reading.
+        """
+        book = self._book()
+        return max((book.get(name, 0) for name in names), default=0)
+
+    def _book(self) -> Mapping[str, int]:
+        looked, now = self._looked, self._monotonic()
+        if looked.at is not None and now - looked.at < self._ttl:
+            return looked.revisions
         with self._store.reading() as session:
-            found = topics.revision(session, names)
-        self._revisions[names] = (now, found)
-        if len(self._revisions) > 4096:
-            self.forget()
-        return found
+            news = topics.news(session, looked.newest)
+        found = _Looked(now, {**looked.revisions, **news} if news else looked.revisions)
+        with self._lock:
+            if self._looked is looked:  # else another thread looked, or `forget` was called meanwhile
+                self._looked = found
+        return found.revisions
 
     def forget(self) -> None:
-        """Believe no remembered revision any longer."""
-        self._revisions = {}
+        """Believe no remembered revision any longer without looking for newer ones."""
+        with self._lock:
+            self._looked = _Looked(None, self._looked.revisions)
 
     def clusters(self) -> list[str]:
         """Names of the clusters that have been evaluated at least once."""

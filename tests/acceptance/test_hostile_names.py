@@ -82,9 +82,10 @@ def deck(tmp_path_factory) -> Iterator[Quarterdeck]:
         until(
             lambda: len(n := alice.api("/api/v1/topology")["nodes"]) >= 2 * len(NAMES) - 1 and n, seconds=30
         )
+        until(lambda: alice.get("/api/v1/workloads/demo/shop/Deployment/order").ok, seconds=30)
         yield made
-        assert "Traceback" not in made.log()
         made.stop()
+        assert "Traceback" not in made.log()
 
 
 @pytest.fixture(scope="module")

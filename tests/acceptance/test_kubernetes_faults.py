@@ -39,8 +39,8 @@ def deck(kubernetes, prometheus, tmp_path) -> Iterator[Quarterdeck]:
     made = Quarterdeck(config, tmp_path)
     made.cast()
     yield made
-    assert "Traceback" not in made.log()
     made.stop()
+    assert "Traceback" not in made.log()
 
 
 def source(person: Person) -> dict[str, object]:

@@ -22,8 +22,8 @@ def deck(tmp_path_factory) -> Iterator[Quarterdeck]:
     made.cast()
     made.begin()
     yield made
-    assert "Traceback" not in made.log()
     made.stop()
+    assert "Traceback" not in made.log()
 
 
 @pytest.fixture(scope="module")

@@ -274,6 +274,6 @@ def test_the_watches_of_a_cluster_are_held_by_one_process(store: Store) -> None:
     other = collect.Watching(Config(), store, [second], lease=True)
     other.start()
     until(lambda: len(first.windows) >= 2, seconds=20)
-    one.stop()
-    other.stop()
     assert second.windows == []
+    other.stop()
+    one.stop()

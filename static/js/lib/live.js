@@ -6,6 +6,7 @@ import { apply, checkedAt, fragments, refresh, troubled } from "./refresh.js";
 import { signedOut } from "./notice.js";
 
 const REVALIDATE = 60000;
+const PATIENCE = 10000;
 const POLLS = [15000, 30000, 60000];
 /** @typedef {"live" | "lagging" | "polling" | "paused" | "offline" | "signed-out"} State */
 
@@ -22,6 +23,7 @@ class Live {
   paused = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ timer;
   /** @type {Set<string>} */ stale = new Set();
+  /** @type {Set<string>} */ watched = new Set();
   /** @type {any} */ socket;
 
   /** @param {HTMLElement} chip */
@@ -53,26 +55,40 @@ class Live {
   }
 
   connected() {
-    this.watch();
-    this.settle();
-    this.revalidate(false);
+    this.watched = new Set();
+    this.watch(true);
   }
 
-  watch() {
+  /** Ask to be told; what changed before the server knew of a topic is fetched once it does.
+   * @param {boolean} [anew] */
+  watch(anew = false) {
     if (!this.socket?.connected) return;
-    this.socket.emit("watch", { topics: [...new Set(fragments().flatMap(topicsOf))] });
+    const topics = new Set(fragments().flatMap(topicsOf));
+    const fresh = new Set([...topics].filter((one) => !this.watched.has(one)));
+    this.watched = topics;
+    this.socket.timeout(PATIENCE).emit("watch", { topics: [...topics] }, () => {
+      if (this.paused || document.hidden) return;
+      if (anew) this.revalidate(false);
+      else if (fresh.size) this.refetch(fresh);
+      this.settle();
+    });
   }
 
   /** @param {string[]} topics */
   heard(topics) {
     const first = this.stale.size === 0;
     topics.forEach((one) => this.stale.add(one));
-    if (first) setTimeout(() => this.refetch(), 100 + Math.random() * 300);
+    if (first) setTimeout(() => this.refetch(this.take()), 100 + Math.random() * 300);
   }
 
-  refetch() {
+  take() {
     const topics = this.stale;
     this.stale = new Set();
+    return topics;
+  }
+
+  /** @param {Set<string>} topics */
+  refetch(topics) {
     if (this.paused || document.hidden) return;
     for (const element of fragments()) if (topicsOf(element).some((one) => topics.has(one))) refresh(element);
     document.dispatchEvent(new CustomEvent("qd:stale", { detail: [...topics] }));
