@@ -19,7 +19,7 @@ from collectors.span_origin import Origin, ratio
 from collectors.span_rows import Rows
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)  # any odd constant spreads trace ids; this one is 2^64 / golden ratio
-_PER_SPAN = ("origin", "row", "key", "parent", "root", "kind", "start", "end", "error", "weight")
+_PER_SPAN = ("origin", "row", "trace", "key", "parent", "root", "kind", "start", "end", "error", "weight")
 _FUTURE_NS = 60 * 10**9  # clocks of senders may be this far ahead
 
 
@@ -41,15 +41,16 @@ class Flaws:
 class Batch:
     """The usable spans of one body, in columns of equal length.
 
-    key: mixed (trace, span) id; parent: the same of the parent; root: no parent. start, end: ns since the epoch.
-    error: status ERROR. weight: requests each span stands for. origin: index into `origins`. row: index into
-    `rows`. arrived: when the body came, ns.
+    trace: low half of the trace id. key: mixed (trace, span) id; parent: the same of the parent; root: no parent.
+    start, end: ns since the epoch. error: status ERROR. weight: requests each span stands for. origin: index into
+    `origins`. row: index into `rows`. arrived: when the body came, ns.
     """
 
     rows: Rows
     origins: tuple[Origin, ...]
     origin: NDArray[np.int32]
     row: NDArray[np.int32]
+    trace: U64
     key: U64
     parent: U64
     root: Bools
@@ -127,6 +128,7 @@ def batch_of(
         origins=tuple(origins),
         origin=origin,
         row=np.arange(len(span), dtype=np.int32),
+        trace=np.ascontiguousarray(trace[:, 1]),
         key=span ^ mixed,
         parent=parent ^ mixed,
         root=parent == 0,

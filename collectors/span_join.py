@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from app.model.trace import SpanKind
+from collectors.span_choice import Choice
 from collectors.span_columns import Batch
 from collectors.span_fields import I64, Bools
 from collectors.span_flush import Flush, PeerReader, fresh, gather, halves_of
@@ -40,6 +41,7 @@ class Joiner:
         self.edges = EdgeRows()
         self.edge_ledger = Ledger()
         self.node_ledger = Ledger()
+        self.choice = Choice()
         self.callers: Halves = np.zeros(0, HALF)
         self.callees: Halves = np.zeros(0, HALF)
         self.protocols: list[str] = [""]
@@ -69,6 +71,7 @@ class Joiner:
 
     def join(self, batches: Sequence[Batch], now_ns: int) -> None:
         """Take in new spans, make pairs, and settle halves that waited long enough."""
+        self.choice.begin(now_ns)
         kept = [fresh(batch, self._oldest_step) for batch in batches]
         self.tally["late"] += sum(map(len, batches)) - sum(map(len, kept))
         if any(map(len, kept)):
@@ -138,9 +141,12 @@ class Joiner:
         party = int(flush.party[span])
         ends = (queue, party) if role in (Role.RECEIVE, Role.PROCESS) else (party, queue)
         one = np.array([span])
+        row = self.edges.row(*ends, role, "messaging")
+        if self.choice.wants(row, int(flush.bucket[span]), int(flush.outcome[span])):
+            self.choice.offer(np.array([row]), flush.key[one], flush.bucket[one], flush.outcome[one])
         self.edge_ledger.add(
             flush.end[one] // STEP_NS,
-            np.array([self.edges.row(*ends, role, "messaging")]),
+            np.array([row]),
             weight=flush.weight[one],
             raw=np.array([float(messages)]),
             outcome=flush.outcome[one],
@@ -170,6 +176,7 @@ class Joiner:
         asked = spans[[at for _, at in looked]]
         for (row, _), attributes in zip(looked, flush.read(asked, PROTOCOL_KEYS), strict=True):
             self.edges.learn(row, protocol_of(attributes))
+        self.choice.offer(rows, flush.key[spans], flush.bucket[spans], flush.outcome[spans])
         self.edge_ledger.add(
             flush.end[spans] // STEP_NS,
             rows,
@@ -200,12 +207,14 @@ class Joiner:
         role = np.where(callers["queued"] | callees["queued"], np.int64(Role.SERVE), np.int64(Role.CALL))
         rows = self.edges.rows(callers["party"], callees["party"], role)
         self._look(flush, rows, callers, callees)
+        outcome = either(callers["outcome"], callees["outcome"])
+        self.choice.offer(rows, callers["key"], callers["bucket"], outcome)
         self.edge_ledger.add(
             callers["end"] // STEP_NS,
             rows,
             weight=np.maximum(callers["weight"], callees["weight"]),
             raw=np.ones(len(rows)),
-            outcome=either(callers["outcome"], callees["outcome"]),
+            outcome=outcome,
             client=callers["bucket"],
             server=callees["bucket"],
         )
@@ -259,6 +268,7 @@ class Joiner:
     def _book_alone(self, halves: Halves) -> None:
         """Calls drawn to the peer that the caller named; nobody answered in spans."""
         rows = self.alone_rows(halves)
+        self.choice.offer(rows, halves["key"], halves["bucket"], halves["outcome"])
         self.edge_ledger.add(
             halves["end"] // STEP_NS,
             rows,
