@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
+import re
 import secrets
 import types
 import typing
@@ -233,7 +234,7 @@ class _Reader:
                 one = self._value(kind, item, where)
             if one is not None and one is not _MISSING:
                 made.append(one)
-        names = [one.name for one in made if hasattr(one, "name")]
+        names = [getattr(one, "called", one.name) for one in made if hasattr(one, "name")]
         for twice in sorted({name for name in names if names.count(name) > 1}):
             self.add(at, f"{twice!r} is there twice: names must differ", node)
         return tuple(made)
@@ -256,6 +257,8 @@ def _convert(kind: Any, text: str, beside: Path | None) -> Any:
         if not text.removeprefix("-").isdigit():
             raise ValueError(f"{text!r} is not a whole number")
         return int(text)
+    if kind is float:
+        return _number(text)
     if kind is timedelta:
         return parse_duration(text)
     if kind is Secret:
@@ -266,6 +269,14 @@ def _convert(kind: Any, text: str, beside: Path | None) -> Any:
     if get_origin(kind) is Literal and text not in get_args(kind):
         raise ValueError(f"{text!r} is not one of {', '.join(get_args(kind))}")
     return text
+
+
+def _number(text: str) -> float:
+    """`0.05`, `1.5`, or a percentage such as `5%`; ValueError for anything else, infinity included."""
+    digits, percent, _ = text.strip().partition("%")
+    if not re.fullmatch(r"\d+(\.\d+)?", digits.strip()) or text.strip() not in (digits, f"{digits}%"):
+        raise ValueError(f"{text!r} is no number such as 1.5 or 5%")
+    return float(digits) / 100 if percent else float(digits)
 
 
 def _required(declared: dataclasses.Field[Any]) -> bool:
@@ -283,6 +294,7 @@ def _say(kind: Any) -> str:
     words = {
         bool: "true or false",
         int: "a whole number",
+        float: "a number such as 1.5 or 5%",
         timedelta: "a duration such as 30s",
         Path: "a path",
     }

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 from app.config.duration import format_duration
 from app.config.settings import SETTLED, Config, Secret
 
+_PERCENT = r"^\d+(\.\d+)?%?$"
 _DURATION = r"^(\d+(\.\d+)?(ms|y|w|d|h|m|s))+$"
 
 
@@ -58,6 +59,8 @@ def _type(kind: Any) -> dict[str, Any]:
         return {"enum": list(get_args(kind))}
     if kind is timedelta:
         return {"type": "string", "pattern": _DURATION}
+    if kind is float:
+        return {"anyOf": [{"type": "number"}, {"type": "string", "pattern": _PERCENT}]}
     plain = {bool: "boolean", int: "integer", str: "string", Path: "string", Secret: "string"}
     return {"type": plain[kind]}
 

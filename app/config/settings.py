@@ -38,6 +38,7 @@ class Secret:
 
 
 PARTY_FIELDS = ("name", "namespace", "workload", "pod", "address", "engine")
+HEALTH_FIELDS = ("cluster", "namespace", "name", "kind", "caller")
 REQUIRED: Any = dataclasses.MISSING
 
 
@@ -88,9 +89,17 @@ def _name(value: str) -> str | None:
 
 
 def _patterns(value: dict[str, str]) -> str | None:
+    return _wrong_patterns(value, PARTY_FIELDS, "a party")
+
+
+def _health_patterns(value: dict[str, str]) -> str | None:
+    return _wrong_patterns(value, HEALTH_FIELDS, "what health is judged of")
+
+
+def _wrong_patterns(value: dict[str, str], fields: tuple[str, ...], what: str) -> str | None:
     for name, pattern in value.items():
-        if name not in PARTY_FIELDS:
-            return f"{name!r} is no field of a party: there are {', '.join(PARTY_FIELDS)}"
+        if name not in fields:
+            return f"{name!r} is no field of {what}: there are {', '.join(fields)}"
         try:
             re.compile(pattern)
         except re.error as error:
@@ -98,9 +107,29 @@ def _patterns(value: dict[str, str]) -> str | None:
     return None if value else "must name at least one field"
 
 
+def _source(value: str) -> str | None:
+    if value in ("prometheus", "kubernetes", "traces"):
+        return f"{value!r} is the name of another source of the cluster"
+    return _name(value)
+
+
+def _link(value: str) -> str | None:
+    if "{trace_id}" not in value:
+        return f"{value!r} does not contain {{trace_id}}"
+    return _http_url(value)
+
+
 def _positive(value: Any) -> str | None:
     zero = timedelta(0) if isinstance(value, timedelta) else 0
     return None if value > zero else "must be more than zero"
+
+
+def _share(value: float) -> str | None:
+    return None if 0 < value <= 1 else "must be more than 0 and at most 1 (or 100%)"
+
+
+def _more_than_one(value: float) -> str | None:
+    return None if value > 1 else "must be more than 1: it says how many times slower than usual"
 
 
 def _not_negative(value: int) -> str | None:
@@ -185,6 +214,40 @@ class Prometheus:
 
 
 @dataclass(frozen=True, slots=True)
+class TraceBackend:
+    """A trace store whose traces are pulled: Jaeger's query API or Grafana Tempo."""
+
+    kind: Literal["jaeger", "tempo"] = setting(
+        REQUIRED, "jaeger: Jaeger's query API, also as VictoriaTraces serves it; tempo: Grafana Tempo."
+    )
+    url: str = setting(
+        REQUIRED, "Base address; for VictoriaTraces with /select/jaeger behind it.", check=_http_url
+    )
+    name: str | None = setting(None, "Name of the source; its kind if absent.", check=_source)
+    bearer_token: Secret | None = setting(None, "Bearer token.")
+    username: str | None = setting(None, "User name for basic authentication.")
+    password: Secret | None = setting(None, "Password for basic authentication.")
+    tenant: str | None = setting(None, "Tenant, sent as X-Scope-OrgID.")
+    tls: Tls = setting(Tls, "TLS towards it.")
+    query_timeout: timedelta = setting(timedelta(seconds=10), "Longest wait for one query.", check=_positive)
+    interval: timedelta = setting(timedelta(seconds=15), "Time between two looks.", check=_positive)
+    look_back: timedelta = setting(
+        timedelta(minutes=2), "How old a trace may be to be read at all.", check=_positive
+    )
+    max_traces: int = setting(
+        2000, "Most traces read in one look; of more, an equal share stands for all.", check=_positive
+    )
+    link: str | None = setting(
+        None, "Page of a trace in the backend's own UI; {trace_id} is replaced.", check=_link
+    )
+
+    @property
+    def called(self) -> str:
+        """The name of the source."""
+        return self.name or self.kind
+
+
+@dataclass(frozen=True, slots=True)
 class KubeAccess:
     """Credentials for plans and writes; loaded only by serve and the worker of the act queue."""
 
@@ -213,6 +276,7 @@ class Cluster:
     name: str = setting(REQUIRED, "Name, part of every id; never change it.", check=_name)
     prometheus: Prometheus | None = setting(None, "Its Prometheus.")
     kubernetes: Kubernetes | None = setting(None, "Its Kubernetes API.")
+    traces: tuple[TraceBackend, ...] = setting((), "Trace stores whose traces are pulled.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +297,50 @@ class Identity:
     """How the names of several sources become one service."""
 
     rules: tuple[IdentityRule, ...] = setting((), "Own rules, tried first, in order.")
+
+
+@dataclass(frozen=True, slots=True)
+class HealthRule:
+    """Own limits for the services, nodes and connections that fit all patterns; what is absent stays as it is."""
+
+    match: dict[str, str] = setting(
+        REQUIRED,
+        "Field (cluster, namespace, name, kind, caller) to a full regular expression. Connections fit by the name of "
+        "who is called; a rule with caller is about connections only.",
+        check=_health_patterns,
+    )
+    min_requests: int | None = setting(
+        None, "Fewer requests than this are not judged; 20 if absent, 30 for sampled traces.", check=_positive
+    )
+    errors_degraded: float | None = setting(
+        None, "Share of failed requests, such as 1%, that is surely exceeded; 1% if absent.", check=_share
+    )
+    errors_failing: float | None = setting(None, "The same for failing; 10% if absent.", check=_share)
+    latency_degraded: timedelta | None = setting(
+        None, "p95 that is too slow, whatever is usual; without it the usual is the measure.", check=_positive
+    )
+    latency_failing: timedelta | None = setting(None, "The same for failing.", check=_positive)
+    latency_ratio_degraded: float | None = setting(
+        None, "p95 of so many times the usual is too slow; 1.5 if absent.", check=_more_than_one
+    )
+    latency_ratio_failing: float | None = setting(
+        None, "The same for failing; 3 if absent.", check=_more_than_one
+    )
+    volume_drop: float | None = setting(
+        None, "Fewer requests than this share of the usual are a fault; 30% if absent.", check=_share
+    )
+    judge: tuple[Literal["errors", "latency", "volume"], ...] | None = setting(
+        None, "Which of the three are judged; all if absent, [] for pods alone."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class HealthLimits:
+    """When a service or connection is degraded or failing."""
+
+    rules: tuple[HealthRule, ...] = setting(
+        (), "Own limits; for each limit the first rule that fits and gives it counts."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +375,7 @@ class Config:
     broker: Broker = setting(Broker, "The queue between the processes.")
     clusters: tuple[Cluster, ...] = setting((), "The clusters that are watched.")
     identity: Identity = setting(Identity, "How names become services.")
+    health: HealthLimits = setting(HealthLimits, "When something is degraded or failing.")
     otlp: Otlp = setting(Otlp, "Traces pushed to us.")
     auth: Auth = setting(Auth, "Who gets in.")
     state_dir: Path = dataclasses.field(default=Path("quarterdeck-data"), kw_only=True)

@@ -142,3 +142,38 @@ def test_the_schema_knows_every_setting_and_refuses_others():
     assert cluster["properties"]["prometheus"]["properties"]["query_timeout"]["default"] == "10s"
     assert "bearer_token_file" in cluster["properties"]["prometheus"]["properties"]
     assert "state_dir" not in made["properties"]
+
+
+def test_shares_and_factors_are_numbers_or_percentages(tmp_path):
+    text = """health:
+  rules:
+    - {match: {name: pay}, errors_degraded: 5%, errors_failing: 0.25, latency_ratio_degraded: 150%, judge: [errors]}
+    - {match: {name: pay}, latency_degraded: 300ms, judge: []}
+"""
+    first, second = read(tmp_path, text).health.rules
+    assert (first.errors_degraded, first.errors_failing, first.latency_ratio_degraded) == (0.05, 0.25, 1.5)
+    assert (first.judge, second.judge, second.errors_degraded) == (("errors",), (), None)
+    assert second.latency_degraded == timedelta(milliseconds=300)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("errors_failing: 500%", "must be more than 0 and at most 1"),
+        ("errors_failing: inf", "'inf' is no number such as 1.5 or 5%"),
+        ("errors_failing: -1", "'-1' is no number"),
+        ("latency_ratio_failing: 0.5", "must be more than 1"),
+        ("judge: [speed]", "'speed' is not one of errors, latency, volume"),
+        ("match: {zone: a}", "'zone' is no field of what health is judged of"),
+    ],
+)
+def test_limits_that_make_no_sense_are_refused_by_name(tmp_path, setting, message):
+    match = "" if setting.startswith("match") else "match: {name: pay}, "
+    (found,) = problems(tmp_path, f"health: {{rules: [{{{match}{setting}}}]}}")
+    assert "health.rules[0]." in found
+    assert message in found
+
+
+def test_the_schema_takes_percentages():
+    rules = schema()["properties"]["health"]["properties"]["rules"]["items"]["properties"]
+    assert rules["errors_failing"]["anyOf"][1]["pattern"]
