@@ -163,19 +163,24 @@ def map_document(
     version: str = "",
     now: datetime | None = None,
     tidy: bool = False,
+    still: bool = False,
     process: LayoutProcess | None = None,
 ) -> dict[str, Any]:
-    """The drawable form of a topology (UI.md 6.1), its nodes placed. Raises NotFound and StoreError."""
+    """The drawable form of a topology (UI.md 6.1), its nodes placed. Raises NotFound and StoreError.
+
+    `still`: a look at the past, for which a known view is never laid out anew.
+    """
     asked = options or ViewOptions()
     view = select(topology, asked)
     name = view_name(topology.cluster, asked.group, asked.focus)
-    drawing = arrange(store, name, view.ids, view.pairs, process=process, tidy=tidy)
+    drawing = arrange(store, name, view.ids, view.pairs, process=process, tidy=tidy, still=still)
     return map_view(
         topology,
         view,
         drawing.places,
         asked,
         version=version,
+        name=name,
         algorithm=drawing.algorithm,
         approximate=drawing.approximate,
         now=now,
@@ -190,19 +195,23 @@ def arrange(
     *,
     process: LayoutProcess | None = None,
     tidy: bool = False,
+    still: bool = False,
 ) -> Drawing:
     """Places for all `ids` of a view; what is new is stored.
 
     Known nodes stay where they are. All is laid out anew when the view was never drawn, when more than
-    REDRAWN_ABOVE of its nodes are new, or when `tidy`; pinned nodes stay even then. Raises StoreError.
+    REDRAWN_ABOVE of its nodes are new (unless `still`), or when `tidy`; pinned nodes stay even then.
+    Raises StoreError.
     """
     pairs = list(edges)
     with store.reading() as session:
-        known = {key: place for key, place in positions.positions(session, view).items() if key in ids}
+        stored = positions.positions(session, view)
+    known = {key: place for key, place in stored.items() if key in ids}
     new = [key for key in ids if key not in known]
     if not new and not tidy:
         return Drawing(known)
-    if tidy or len(new) > REDRAWN_ABOVE * len(ids):
+    redrawn = len(new) > REDRAWN_ABOVE * len(ids) and not (still and stored)
+    if tidy or redrawn:
         found, approximate = _anew(ids, pairs, process or shared())
     else:
         found, approximate = layout.beside(_spots(known), new, pairs), False

@@ -25,9 +25,9 @@ def place(session: Session, view: str, places: Mapping[str, tuple[float, float]]
     topics.bump(session, "topology")
 
 
-def pin(session: Session, view: str, node: str, x: float, y: float) -> None:
-    """A person put this node here."""
-    upsert(session, table, [_row(view, node, x, y, pinned=True)], key=("view", "node"))
+def pin(session: Session, view: str, node: str, x: float, y: float, *, pinned: bool = True) -> None:
+    """A person put this node here; not pinned = the layout may move it again."""
+    upsert(session, table, [_row(view, node, x, y, pinned=pinned)], key=("view", "node"))
     topics.bump(session, "topology")
 
 

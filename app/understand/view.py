@@ -239,11 +239,12 @@ def map_view(
     options: ViewOptions | None = None,
     *,
     version: str = "",
+    name: str = "",
     algorithm: str = "layered",
     approximate: bool = False,
     now: datetime | None = None,
 ) -> dict[str, Any]:
-    """The drawable form of UI.md 6.1: columns, positions, what was cut and why."""
+    """The drawable form of UI.md 6.1: columns, positions, what was cut and why; `name` is that of the places."""
     asked = options or ViewOptions()
     places = [tuple(positions.get(key) or (0.0, 0.0))[:2] for key in view.ids]
     return {
@@ -252,13 +253,14 @@ def map_view(
         "window_seconds": topology.window.total_seconds(),
         "view": {"focus": asked.focus, "depth": view.depth, "group": asked.group},
         "layout": {
+            "view": name,
             "algorithm": algorithm,
             "hash": _hash(view.ids, places),
             "width": max((x for x, _ in places), default=0.0),
             "height": max((y for _, y in places), default=0.0),
             "approximate": approximate,
         },
-        "nodes": _nodes(view.nodes, places),
+        "nodes": _nodes(view.nodes, places) | {"pinned": [_pinned(positions.get(key)) for key in view.ids]},
         "edges": _edges(view),
         "cut": {
             "nodes_total": view.nodes_total,
@@ -275,6 +277,11 @@ def map_view(
 def _hash(ids: Sequence[str], places: Sequence[tuple[float, ...]]) -> str:
     body = repr(sorted(zip(ids, places, strict=True)))
     return blake2s(body.encode("utf-8", "replace"), digest_size=6).hexdigest()
+
+
+def _pinned(place: Sequence[float] | None) -> bool:
+    """Whether a person put the node there."""
+    return place is not None and len(place) > 2 and bool(place[2])
 
 
 def _nodes(drawn: Sequence[DrawnNode], places: Sequence[tuple[float, ...]]) -> dict[str, list[Any]]:

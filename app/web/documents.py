@@ -105,7 +105,14 @@ class Documents:
         topology = self._reader.topology(question.cluster, question.at, question.window)
         if question.view == "map":
             options = _options(topology, question)
-            return layouts.map_document(self._store, topology, options, version=version, now=clock.now())
+            return layouts.map_document(
+                self._store,
+                topology,
+                options,
+                version=version,
+                now=clock.now(),
+                still=question.at is not None,
+            )
         shown = part_of(topology, question)
         places = self._reader.positions(layouts.view_name(topology.cluster))
         make = document.columnar if question.columnar else document.document
