@@ -18,6 +18,7 @@ from app.model.inventory import Inventory
 from app.model.series import BUCKETS, Floats
 
 Ints = NDArray[np.int32]
+Masks = NDArray[np.uint8]
 
 
 class HealthStatus(StrEnum):
@@ -61,12 +62,26 @@ class EvidenceKind(StrEnum):
     """Who says so, in the order of trust for rates and errors (reference: topology, merging sources)."""
 
     MESH = "istio"
+    LINKERD = "linkerd"
     SERVICE_GRAPH = "service-graph"
     CLIENT_METRICS = "client-metrics"
     SERVER_METRICS = "server-metrics"
     SPAN_METRICS = "span-metrics"
     TRACES = "traces"
     KUBERNETES = "kubernetes"
+
+    @property
+    def bit(self) -> int:
+        """The kind's bit in a mask of kinds; the lowest set bit is the kind that is trusted most."""
+        return 1 << _TRUST[self]
+
+
+_TRUST = {kind: rank for rank, kind in enumerate(EvidenceKind)}
+
+
+def kinds_of(mask: int) -> tuple[EvidenceKind, ...]:
+    """The kinds of a mask, most trusted first."""
+    return tuple(kind for kind in EvidenceKind if mask & kind.bit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +105,12 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Quantiles in seconds; None = no data."""
+    """Quantiles in seconds; None = no data, or, with `below`, somewhere under that bound of the lowest bucket."""
 
     p50: float | None = None
     p95: float | None = None
     p99: float | None = None
+    below: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +144,8 @@ class NodeTraffic:
     party: index into the witness's parties. requests, failed: counts (float, sampling-corrected).
     raw: requests really seen (for confidence; equals requests when unsampled). latency: (n, BUCKETS) counts,
     an all-zero row = no latency known. versions: software version of each row ("" = not told);
-    several rows of one party are added.
+    several rows of one party are added. floor: seconds below which a row's histogram tells nothing apart
+    (0 = it does; None = all rows do).
     """
 
     party: Ints
@@ -137,6 +154,7 @@ class NodeTraffic:
     raw: Floats
     latency: Floats
     versions: tuple[str, ...]
+    floor: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.party)
@@ -149,6 +167,8 @@ class EdgeTraffic:
     source, target: indexes into the witness's parties. requests, failed, caller_errors (4xx and their like),
     raw: counts as in NodeTraffic. client_latency, server_latency: (n, BUCKETS) counts as the caller and as
     the callee measured; all-zero = not known. protocol: http, grpc, tcp, messaging or the engine's name.
+    requests is NaN where an edge is seen whose requests are not counted (TCP). floor: as in NodeTraffic.
+    notes: what else the source says of each row, in words ("" = nothing; () = no row has any).
     """
 
     source: Ints
@@ -161,6 +181,8 @@ class EdgeTraffic:
     server_latency: Floats
     protocol: tuple[str, ...]
     kind: tuple[EdgeKind, ...]
+    floor: Floats | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.source)
@@ -170,6 +192,11 @@ def no_node_traffic() -> NodeTraffic:
     """Zero rows."""
     empty = np.zeros(0)
     return NodeTraffic(np.zeros(0, np.int32), empty, empty, empty, np.zeros((0, BUCKETS)), ())
+
+
+def no_masks() -> Masks:
+    """Zero rows."""
+    return np.zeros(0, np.uint8)
 
 
 def no_edge_traffic() -> EdgeTraffic:
@@ -266,12 +293,16 @@ class Freshness:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One source's word on one node or edge: its rate, its age, and how much of the traffic it looked at."""
+    """One source's word on one node or edge: its rate, its age, and how much of the traffic it looked at.
+
+    `notes` are sentences of that source about the element, such as the response flags of a proxy.
+    """
 
     source: EvidenceKind
     as_of: datetime
     rps: float | None = None
     sampling_ratio: float | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,12 +374,22 @@ class Topology:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """For how many seconds of a frame a kind of evidence was alive, and the least share of requests it looked at."""
+
+    seconds: float
+    sampling_ratio: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """One minute of one cluster, as it is stored: merged traffic under our own ids, in columns.
 
     node_ids, edge_ids: ids of rows. requests, failed: exact counts of the minute, NaN = nobody could look.
     latency: (n, BUCKETS) counts. Edge rows carry the caller's latency.
     `attributes` holds what a drawing of the past needs beside numbers (kind, name, protocol, health …).
+    node_seen, edge_seen: which kinds of evidence gave each row its numbers (bits of EvidenceKind), and `witnesses`
+    (by kind) how long each was alive at all; empty in frames of builds that did not keep it.
     """
 
     cluster: str
@@ -365,6 +406,9 @@ class Frame:
     node_health: tuple[str, ...] = ()
     edge_health: tuple[str, ...] = ()
     attributes: dict[str, dict[str, str]] = field(default_factory=dict)
+    node_seen: Masks = field(default_factory=no_masks)
+    edge_seen: Masks = field(default_factory=no_masks)
+    witnesses: dict[str, Heard] = field(default_factory=dict)
 
 
 def service_id(cluster: str, namespace: str, name: str) -> str:
