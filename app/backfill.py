@@ -9,12 +9,13 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.errors import SourceError
-from app.model.fleet import Frame, HealthStatus, Snapshot, SourceStatus, Witness
+from app.model.fleet import Frame, HealthStatus, Masks, Snapshot, SourceStatus, Witness
 from app.model.series import Window
 from app.store import frames, snapshots, sources
 from app.store.engine import Store
@@ -24,6 +25,8 @@ from app.understand.topology import build
 from collectors.base import Collector
 
 log = logging.getLogger("quarterdeck.collect")
+
+Number = TypeVar("Number", bound=np.generic)
 
 LOOK_BACK = timedelta(hours=6)
 LONGEST_LOOK_BACK = timedelta(hours=24)
@@ -185,16 +188,24 @@ def completed(seen: Frame, filled: Frame) -> Frame:
         node_latency=_joined(seen.node_latency, filled.node_latency, blind, index, extra),
         node_health=(*health, *(filled_health[i] for i in more)),
         attributes={**filled.attributes, **seen.attributes},
+        node_seen=_joined(_masks(seen), _masks(filled), blind, index, extra),
+        witnesses={**filled.witnesses, **seen.witnesses},
     )
 
 
+def _masks(frame: Frame) -> Masks:
+    """Who gave the numbers of each node; nobody where that was not kept."""
+    kept = len(frame.node_seen) == len(frame.node_ids)
+    return frame.node_seen if kept else np.zeros(len(frame.node_ids), np.uint8)
+
+
 def _joined(
-    seen: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
-    filled: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
-    blind: np.ndarray[tuple[int, ...], np.dtype[np.bool_]],
-    index: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
-    extra: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    seen: NDArray[Number],
+    filled: NDArray[Number],
+    blind: NDArray[np.bool_],
+    index: NDArray[np.int64],
+    extra: NDArray[np.int64],
+) -> NDArray[Number]:
     column = seen.copy()
     column[blind] = filled[index[blind]]
     return np.concatenate([column, filled[extra]])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import StoreError
-from app.model.fleet import Frame
+from app.model.fleet import Frame, Heard, Masks, no_masks
 from app.model.series import BUCKETS, Floats
 from app.store.blob import compress, decompress
 from app.store.columns import Reader, Spec, dense, flat_cells, pack
@@ -31,13 +31,17 @@ _SIZE = 4
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Rows with counts and sparse histograms: `cells` = row * BUCKETS + bucket, ascending, of `counts`."""
+    """Rows with counts and sparse histograms: `cells` = row * BUCKETS + bucket, ascending, of `counts`.
+
+    `health` and `seen` (who gave the numbers) are empty in chunks and where they were not kept.
+    """
 
     requests: Floats
     failed: Floats
     cells: NDArray[np.int64]
     counts: Floats
     health: tuple[str, ...] = ()
+    seen: Masks = field(default_factory=no_masks)
 
     def latency(self) -> Floats:
         """Dense histograms, shape (rows, BUCKETS)."""
@@ -53,6 +57,7 @@ class Stored:
     names: str
     nodes: Block
     edges: Block
+    witnesses: dict[str, Heard] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,9 @@ class _FrameHeader(msgspec.Struct, array_like=True):
     names: str
     nodes: _BlockHeader
     edges: _BlockHeader
+    # Later than version 1 began: absent in older blobs, and passed over by older builds, as their columns come last.
+    seen: list[Spec] = []
+    witnesses: dict[str, tuple[float, float | None]] = {}
 
 
 class _ChunkHeader(msgspec.Struct, array_like=True):
@@ -109,27 +117,56 @@ def encode_frame(frame: Frame) -> tuple[str, bytes, bytes]:
     )
     raw = _write(names)
     digest = hashlib.sha256(raw).hexdigest()[:32]
-    nodes = _block(frame.node_requests, frame.node_failed, frame.node_latency, frame.node_health, node_order)
-    edges = _block(frame.edge_requests, frame.edge_failed, frame.edge_latency, frame.edge_health, edge_order)
-    return digest, compress(raw), encode_stored(Stored(frame.start, frame.length, digest, nodes, edges))
+    nodes = _block(
+        frame.node_requests,
+        frame.node_failed,
+        frame.node_latency,
+        frame.node_health,
+        frame.node_seen,
+        node_order,
+    )
+    edges = _block(
+        frame.edge_requests,
+        frame.edge_failed,
+        frame.edge_latency,
+        frame.edge_health,
+        frame.edge_seen,
+        edge_order,
+    )
+    stored = Stored(frame.start, frame.length, digest, nodes, edges, frame.witnesses)
+    return digest, compress(raw), encode_stored(stored)
 
 
 def encode_stored(stored: Stored) -> bytes:
     """The blob of the numbers of a frame."""
     node_header, node_bytes = _pack_block(stored.nodes)
     edge_header, edge_bytes = _pack_block(stored.edges)
+    seen = [pack(block.seen.astype(np.float64)) for block in (stored.nodes, stored.edges)]
     header = _FrameHeader(
-        BUCKETS, stored.start, int(stored.length.total_seconds()), stored.names, node_header, edge_header
+        BUCKETS,
+        stored.start,
+        int(stored.length.total_seconds()),
+        stored.names,
+        node_header,
+        edge_header,
+        [spec for spec, _ in seen],
+        {kind: (heard.seconds, heard.sampling_ratio) for kind, heard in stored.witnesses.items()},
     )
-    return _seal(_FRAME, _write(header), node_bytes + edge_bytes)
+    return _seal(_FRAME, _write(header), node_bytes + edge_bytes + b"".join(raw for _, raw in seen))
 
 
 def decode_stored(blob: bytes) -> Stored:
     """A frame's numbers. Raises StoreError for an unknown version or broken bytes."""
     header, reader = _open(_FRAME, blob, _read_frame)
     nodes, edges = _take_block(reader, header.nodes), _take_block(reader, header.edges)
+    if header.seen:
+        nodes, edges = (
+            replace(block, seen=reader.whole(spec).astype(np.uint8))
+            for block, spec in zip((nodes, edges), header.seen, strict=True)
+        )
     length = timedelta(seconds=header.length_seconds)
-    return Stored(header.start.astimezone(UTC), length, header.names, nodes, edges)
+    witnesses = {kind: Heard(*told) for kind, told in header.witnesses.items()}
+    return Stored(header.start.astimezone(UTC), length, header.names, nodes, edges, witnesses)
 
 
 def frame_of(cluster: str, stored: Stored, names: Names) -> Frame:
@@ -149,6 +186,9 @@ def frame_of(cluster: str, stored: Stored, names: Names) -> Frame:
         node_health=stored.nodes.health,
         edge_health=stored.edges.health,
         attributes=names.attributes,
+        node_seen=stored.nodes.seen,
+        edge_seen=stored.edges.seen,
+        witnesses=stored.witnesses,
     )
 
 
@@ -184,12 +224,13 @@ def _order(ids: Sequence[str]) -> list[int]:
 
 
 def _block(
-    requests: Floats, failed: Floats, latency: Floats, health: tuple[str, ...], order: list[int]
+    requests: Floats, failed: Floats, latency: Floats, health: tuple[str, ...], seen: Masks, order: list[int]
 ) -> Block:
     index = np.array(order, np.int64)
     cells, counts = flat_cells(latency[index])
     words = tuple(health[i] for i in order) if health else ()
-    return Block(requests[index], failed[index], cells, counts, words)
+    masks = seen[index] if len(seen) == len(index) else no_masks()
+    return Block(requests[index], failed[index], cells, counts, words, masks)
 
 
 def _pack_block(block: Block) -> tuple[_BlockHeader, bytes]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.model.fleet import HealthStatus
+from app.model.fleet import HealthStatus, Heard, Masks, no_masks
 from app.model.series import BUCKETS, Floats
 from app.store.frame_blob import Block, Names, Stored
 
@@ -42,6 +42,7 @@ def merge(frames: Sequence[tuple[Stored, Names]]) -> Sum:
         "",
         add([stored.nodes for stored, _ in frames], node_rows, len(nodes)),
         add([stored.edges for stored, _ in frames], edge_rows, len(edges)),
+        _heard([stored.witnesses for stored, _ in frames]),
     )
     return Sum(stored, Names(nodes, edges, attributes))
 
@@ -60,7 +61,9 @@ def add(blocks: Sequence[Block], rows: Sequence[Rows], size: int) -> Block:
     counts = np.concatenate([block.counts for block in blocks])
     total: Floats = np.bincount(flat, weights=counts, minlength=size * BUCKETS).astype(np.float64)
     cells = np.flatnonzero(total)
-    return Block(requests, failed, cells, total[cells], _worst(blocks, rows, size))
+    return Block(
+        requests, failed, cells, total[cells], _worst(blocks, rows, size), _anybody(blocks, rows, size)
+    )
 
 
 def add_known(where: Rows, values: Floats, size: int) -> Floats:
@@ -85,6 +88,27 @@ def _rows_of(union: tuple[str, ...], tables: Sequence[tuple[str, ...]]) -> list[
         if id(table) not in known:
             known[id(table)] = np.array([place[name] for name in table], np.int64)
     return [known[id(table)] for table in tables]
+
+
+def _anybody(blocks: Sequence[Block], rows: Sequence[Rows], size: int) -> Masks:
+    """Every kind of evidence that gave a row its numbers at any time."""
+    if not any(len(block.seen) for block in blocks):
+        return no_masks()
+    seen = np.zeros(size, np.uint8)
+    for block, index in zip(blocks, rows, strict=True):
+        if len(block.seen):
+            seen[index] |= block.seen  # a block names no row twice
+    return seen
+
+
+def _heard(told: Sequence[Mapping[str, Heard]]) -> dict[str, Heard]:
+    """How long each kind was alive in all frames together; its sampling is the sparsest that was known."""
+    found: dict[str, Heard] = {}
+    for kind in sorted({kind for one in told for kind in one}):
+        mine = [one[kind] for one in told if kind in one]
+        known = [one.sampling_ratio for one in mine if one.sampling_ratio is not None]
+        found[kind] = Heard(sum(one.seconds for one in mine), min(known, default=None))
+    return found
 
 
 def _worst(blocks: Sequence[Block], rows: Sequence[Rows], size: int) -> tuple[str, ...]:

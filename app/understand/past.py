@@ -11,18 +11,23 @@ import numpy as np
 from app.model.fleet import (
     Edge,
     EdgeKind,
+    Evidence,
     Frame,
     Health,
     HealthStatus,
+    Heard,
     Latency,
+    Masks,
     Node,
     NodeKind,
     Reason,
     Topology,
+    kinds_of,
 )
 from app.model.series import Floats, quantiles
 from app.understand.columns import Columns
 from app.understand.identity import Party
+from app.understand.testimony import Testimony
 
 if TYPE_CHECKING:
     from app.understand.topology import Assembly
@@ -59,6 +64,9 @@ def frame_of(built: Assembly, start: datetime) -> Frame:
         node_health=tuple(node_health[key] for key in built.node_ids),
         edge_health=tuple(edge_health[key] for key in built.edge_ids),
         attributes=_attributes(built),
+        node_seen=_seen(merged.nodes, merged.testimonies),
+        edge_seen=_seen(merged.edges, merged.testimonies),
+        witnesses=_witnesses(merged.testimonies),
     )
 
 
@@ -67,6 +75,27 @@ def _counts(columns: Columns) -> tuple[Floats, Floats]:
     requests = np.where(believed, columns.rps * _MINUTE.total_seconds(), np.nan)
     share = np.where(columns.rps == 0, 0.0, columns.failed)
     return requests, requests * share
+
+
+def _seen(columns: Columns, testimonies: Sequence[Testimony]) -> Masks:
+    """The kinds of evidence that gave each element its numbers, those alive only."""
+    mask = np.zeros(len(columns), np.uint8)
+    for number, testimony in enumerate(testimonies[: columns.fresh_count]):
+        told = np.isfinite(columns.rates[number]) | (columns.chosen == number)
+        mask[told] |= testimony.kind.bit
+    return mask
+
+
+def _witnesses(testimonies: Sequence[Testimony]) -> dict[str, Heard]:
+    """Every kind of evidence that is alive, for the whole minute; the sparsest sampling of a kind."""
+    found: dict[str, Heard] = {}
+    for testimony in testimonies:
+        if not testimony.fresh:
+            continue
+        ratio, before = testimony.witness.sampling_ratio, found.get(testimony.kind.value)
+        known = [one for one in (ratio, before.sampling_ratio if before else None) if one is not None]
+        found[testimony.kind.value] = Heard(_MINUTE.total_seconds(), min(known, default=None))
+    return found
 
 
 def _per_minute(latency: Floats, requests: Floats) -> Floats:
@@ -105,12 +134,7 @@ def from_frame(frame: Frame) -> Topology:
     """
     end = frame.start + frame.length
     seconds = max(frame.length.total_seconds(), 1e-9)
-    nodes = _Rows(
-        frame.node_ids, frame.node_requests, frame.node_failed, frame.node_latency, frame.node_health
-    )
-    edges = _Rows(
-        frame.edge_ids, frame.edge_requests, frame.edge_failed, frame.edge_latency, frame.edge_health
-    )
+    nodes, edges = _Rows.of_nodes(frame), _Rows.of_edges(frame)
     return Topology(
         cluster=frame.cluster,
         as_of=end,
@@ -123,6 +147,24 @@ def from_frame(frame: Frame) -> Topology:
 class _Rows:
     """Rows of a frame as plain values: None for NaN."""
 
+    @classmethod
+    def of_nodes(cls, frame: Frame) -> _Rows:
+        """The nodes of a frame."""
+        found = cls(
+            frame.node_ids, frame.node_requests, frame.node_failed, frame.node_latency, frame.node_health
+        )
+        found.witness(frame, frame.node_seen)
+        return found
+
+    @classmethod
+    def of_edges(cls, frame: Frame) -> _Rows:
+        """The edges of a frame."""
+        found = cls(
+            frame.edge_ids, frame.edge_requests, frame.edge_failed, frame.edge_latency, frame.edge_health
+        )
+        found.witness(frame, frame.edge_seen)
+        return found
+
     def __init__(
         self, ids: Sequence[str], requests: Floats, failed: Floats, latency: Floats, health: Sequence[str]
     ) -> None:
@@ -132,6 +174,19 @@ class _Rows:
         rows = np.round(quantiles(latency), 6).tolist() if len(ids) else []
         self.latency = [Latency() if row[0] != row[0] else Latency(*row) for row in rows]
         self.health = [_health(status, count) for status, count in _padded(health, self.requests)]
+        self.evidence: list[tuple[Evidence, ...]] = [()] * len(self.ids)
+
+    def witness(self, frame: Frame, seen: Masks) -> None:
+        """Say who gave the numbers. Rates of the several witnesses are not kept, only the one that was believed."""
+        told: dict[int, tuple[Evidence, ...]] = {}
+        end = frame.start + frame.length
+        for mask in np.unique(seen).tolist():
+            heard = [(kind, frame.witnesses.get(kind.value)) for kind in kinds_of(mask)]
+            told[mask] = tuple(
+                Evidence(kind, end, None, one.sampling_ratio if one else None) for kind, one in heard
+            )
+        if len(seen) == len(self.ids):
+            self.evidence = [told[mask] for mask in seen.tolist()]
 
     def error_ratio(self, i: int) -> float | None:
         """Σ failed / Σ requests, None without requests."""
@@ -170,6 +225,7 @@ def _node(frame: Frame, i: int, rows: _Rows, seconds: float, end: datetime) -> N
         requests=requests,
         latency=rows.latency[i],
         versions=tuple(told["versions"].split(",")) if told.get("versions") else (),
+        evidence=rows.evidence[i],
         detail=told.get("detail", ""),
         as_of=end,
     )
@@ -190,6 +246,7 @@ def _edge(frame: Frame, i: int, rows: _Rows, seconds: float, end: datetime) -> E
         error_ratio=rows.error_ratio(i),
         requests=requests,
         latency=rows.latency[i],
+        evidence=rows.evidence[i],
         as_of=end,
     )
 

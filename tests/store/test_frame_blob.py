@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from base64 import b64decode
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -8,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import StoreError
-from app.model.fleet import Frame, HealthStatus
+from app.model.fleet import EvidenceKind, Frame, HealthStatus, Heard
 from app.model.series import BUCKETS
 from app.store.blob import compress
 from app.store.frame_blob import decode_names, decode_stored, encode_frame, frame_of
@@ -97,3 +99,31 @@ def test_one_id_table_of_a_thousand_minutes_is_stored_once_and_a_minute_costs_fe
     ids = {f"demo:shop:service-{i}>demo:shop:service-{i * 7 % 1000}": float(i % 400) for i in range(5_000)}
     _, _, body = encode_frame(make_frame(nodes={}, edges=ids))
     assert len(body) / 5_000 < 11
+
+
+def test_a_frame_keeps_who_gave_the_numbers_and_who_was_alive():
+    frame = make_frame()
+    seen = np.full(len(frame.edge_ids), EvidenceKind.TRACES.bit | EvidenceKind.MESH.bit, np.uint8)
+    heard = {"traces": Heard(60.0, 0.1), "istio": Heard(60.0, None)}
+    back = _round_trip(replace(frame, edge_seen=seen, witnesses=heard))
+    assert back.edge_seen.tolist() == seen.tolist()
+    assert back.node_seen.tolist() == []
+    assert back.witnesses == heard
+
+
+# `make_frame()` as the builds wrote it that did not keep who gave the numbers: the frame and its names.
+OLDER = (
+    b"UUYBKLUv/SCy1QIA9ASiAAAAlsyA1v9rADZAPNkgYWY2M2VmMGE4OTI2YWE4ZjhiODA1NmIzYjBiN2VkZTKSlpSjfHUxAQHCkado"
+    b"ZWFsdGh5PAYBKDwAHgMBKB4AAgDwSjp6ZYEC"
+)
+OLDER_NAMES = (
+    b"KLUv/SBylQIANASDqG5vZGVfaWRzka9kZW1vOnNob3A6b3JkZXKoZWRn2SE+cGF5bWVudKphdHRyaWJ1dGVzgYGka2luZKdzZXJ2"
+    b"aWNlBACZgMLMTfjs+B6mEw=="
+)
+
+
+def test_a_blob_of_a_build_that_did_not_keep_who_gave_the_numbers_is_read():
+    frame = make_frame()
+    back = frame_of(frame.cluster, decode_stored(b64decode(OLDER)), decode_names(b64decode(OLDER_NAMES)))
+    assert back.edge_requests.tolist() == frame.edge_requests.tolist()
+    assert (back.edge_seen.tolist(), back.witnesses) == ([], {})
