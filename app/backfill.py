@@ -196,7 +196,7 @@ def completed(seen: Frame, filled: Frame) -> Frame:
 def _masks(frame: Frame) -> Masks:
     """Who gave the numbers of each node; nobody where that was not kept."""
     kept = len(frame.node_seen) == len(frame.node_ids)
-    return frame.node_seen if kept else np.zeros(len(frame.node_ids), np.uint8)
+    return frame.node_seen if kept else np.zeros(len(frame.node_ids), np.uint16)
 
 
 def _joined(

@@ -18,7 +18,7 @@ from app.model.inventory import Inventory
 from app.model.series import BUCKETS, Floats
 
 Ints = NDArray[np.int32]
-Masks = NDArray[np.uint8]
+Masks = NDArray[np.uint16]
 
 
 class HealthStatus(StrEnum):
@@ -72,11 +72,21 @@ class EvidenceKind(StrEnum):
 
     @property
     def bit(self) -> int:
-        """The kind's bit in a mask of kinds; the lowest set bit is the kind that is trusted most."""
-        return 1 << _TRUST[self]
+        """The kind's bit in a mask of kinds."""
+        return 1 << _STORED.index(self.value)
 
 
-_TRUST = {kind: rank for rank, kind in enumerate(EvidenceKind)}
+# Masks are stored: a new kind goes to the end, whatever its rank of trust.
+_STORED = (
+    "istio",
+    "service-graph",
+    "client-metrics",
+    "server-metrics",
+    "span-metrics",
+    "traces",
+    "kubernetes",
+    "linkerd",
+)
 
 
 def kinds_of(mask: int) -> tuple[EvidenceKind, ...]:
@@ -196,7 +206,7 @@ def no_node_traffic() -> NodeTraffic:
 
 def no_masks() -> Masks:
     """Zero rows."""
-    return np.zeros(0, np.uint8)
+    return np.zeros(0, np.uint16)
 
 
 def no_edge_traffic() -> EdgeTraffic:

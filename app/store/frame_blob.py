@@ -161,7 +161,7 @@ def decode_stored(blob: bytes) -> Stored:
     nodes, edges = _take_block(reader, header.nodes), _take_block(reader, header.edges)
     if header.seen:
         nodes, edges = (
-            replace(block, seen=reader.whole(spec).astype(np.uint8))
+            replace(block, seen=reader.whole(spec).astype(np.uint16))
             for block, spec in zip((nodes, edges), header.seen, strict=True)
         )
     length = timedelta(seconds=header.length_seconds)

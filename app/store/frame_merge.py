@@ -94,7 +94,7 @@ def _anybody(blocks: Sequence[Block], rows: Sequence[Rows], size: int) -> Masks:
     """Every kind of evidence that gave a row its numbers at any time."""
     if not any(len(block.seen) for block in blocks):
         return no_masks()
-    seen = np.zeros(size, np.uint8)
+    seen = np.zeros(size, np.uint16)
     for block, index in zip(blocks, rows, strict=True):
         if len(block.seen):
             seen[index] |= block.seen  # a block names no row twice

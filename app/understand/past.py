@@ -79,7 +79,7 @@ def _counts(columns: Columns) -> tuple[Floats, Floats]:
 
 def _seen(columns: Columns, testimonies: Sequence[Testimony]) -> Masks:
     """The kinds of evidence that gave each element its numbers, those alive only."""
-    mask = np.zeros(len(columns), np.uint8)
+    mask = np.zeros(len(columns), np.uint16)
     for number, testimony in enumerate(testimonies[: columns.fresh_count]):
         told = np.isfinite(columns.rates[number]) | (columns.chosen == number)
         mask[told] |= testimony.kind.bit

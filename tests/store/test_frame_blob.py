@@ -103,7 +103,7 @@ def test_one_id_table_of_a_thousand_minutes_is_stored_once_and_a_minute_costs_fe
 
 def test_a_frame_keeps_who_gave_the_numbers_and_who_was_alive():
     frame = make_frame()
-    seen = np.full(len(frame.edge_ids), EvidenceKind.TRACES.bit | EvidenceKind.MESH.bit, np.uint8)
+    seen = np.full(len(frame.edge_ids), EvidenceKind.TRACES.bit | EvidenceKind.MESH.bit, np.uint16)
     heard = {"traces": Heard(60.0, 0.1), "istio": Heard(60.0, None)}
     back = _round_trip(replace(frame, edge_seen=seen, witnesses=heard))
     assert back.edge_seen.tolist() == seen.tolist()
