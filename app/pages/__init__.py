@@ -16,6 +16,7 @@ BLUEPRINTS = (
     "app.pages.charts:blueprint",
     "app.pages.figures:blueprint",
     "app.pages.actions:blueprint",
+    "app.pages.audit:blueprint",
     "app.pages.search:blueprint",
     "app.pages.settings:blueprint",
     "app.pages.tokens:blueprint",

@@ -1,13 +1,11 @@
-"""Actions and audit: plan, look, confirm, watch, verdict; and what people and automation did before.
+"""Actions: plan, look, confirm, watch, verdict.
 
 Every change is a real form. The same functions of `app.act` serve the API, so that both pass the same checks.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -22,9 +20,8 @@ from app.model.inventory import Autoscaler, Workload
 from app.pages import format as form
 from app.pages import timerange
 from app.pages.fragments import fragment
-from app.store import actions, audit
+from app.store import actions
 from app.store.actions import ActionRow
-from app.store.audit import AuditRow
 from app.web import access
 from app.web.access import requires
 from app.web.services import services
@@ -72,20 +69,6 @@ _COMPARED: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
     ("callers_error_ratio", "errors its callers see", form.ratio),
     ("callers_p95_seconds", "p95 its callers see", form.latency),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """An audit row as the page shows it."""
-
-    seq: int
-    at: datetime
-    who: str
-    what: str
-    target: str
-    outcome: str
-    detail: str
-    href: str
 
 
 @blueprint.get("/actions")
@@ -180,14 +163,6 @@ def change(action_id: str, step: str) -> ResponseReturnValue:
     return redirect(f"/actions/{action_id}", code=303)
 
 
-@blueprint.get("/audit")
-@requires("read")
-def audit_page() -> ResponseReturnValue:
-    """What was done, by whom, in the order of the chain."""
-    timerange.requested()
-    return render_template("pages/audit.html")
-
-
 @fragment(blueprint, "action", topics=lambda: ("actions", f"action:{_asked()}"))
 def action() -> dict[str, Any]:
     """One action in whatever state it is."""
@@ -228,22 +203,6 @@ def action_list() -> dict[str, Any]:
         "answer": answer(rows),
         "rows": [(row, title(row)) for row in shown],
         "older": f"{older.created_at.isoformat()}~{older.id}" if older else "",
-    }
-
-
-@fragment(blueprint, "audit-list", topics=("audit",))
-def audit_list() -> dict[str, Any]:
-    """Rows of the chain, newest first."""
-    text = request.args.get("before", "")
-    if text and (not text.isdigit() or len(text) > 15):
-        raise BadInput("before is the number of a row", field="before")
-    with services().store.reading() as session:
-        rows = audit.page(session, limit=ROWS + 1, before=int(text) if text else None)
-        newest, _ = audit.head(session)
-    return {
-        "answer": f"{form.plural(newest, 'entry', 'entries')} in the audit log.",
-        "rows": [_shown(row) for row in rows[:ROWS]],
-        "older": rows[ROWS - 1].seq if len(rows) > ROWS else None,
     }
 
 
@@ -397,18 +356,3 @@ def _before() -> tuple[datetime, str] | None:
         return datetime.fromisoformat(moment), last
     except ValueError:
         raise BadInput("before is a place in the list, as its links give it", field="before") from None
-
-
-def _shown(row: AuditRow) -> Shown:
-    identity = row.detail.get("action")
-    detail = json.dumps(row.detail, indent=1, sort_keys=True, ensure_ascii=False) if row.detail else ""
-    return Shown(
-        seq=row.seq,
-        at=row.at,
-        who=row.who,
-        what=row.what,
-        target=row.target,
-        outcome=row.outcome,
-        detail=form.cut(detail, 4000) if len(detail) > 4000 else detail,
-        href=f"/actions/{quote(str(identity), safe='')}" if identity else "",
-    )

@@ -42,16 +42,25 @@ def prometheus_over(openmetrics: str, directory: Path) -> Iterator[str]:
         capture_output=True,
         timeout=60,
     )
-    config = directory / "prometheus.yml"
-    config.write_text("global: {scrape_interval: 15s}\n")
+    with serving(
+        "global: {scrape_interval: 15s}\n", directory, data, "--storage.tsdb.retention.time=10y"
+    ) as url:
+        yield url
+
+
+@contextmanager
+def serving(config: str, directory: Path, data: Path, *options: str) -> Iterator[str]:
+    """The URL of a Prometheus with this prometheus.yml over that data directory, while it runs."""
+    file = directory / "prometheus.yml"
+    file.write_text(config)
     url = f"http://127.0.0.1:{free_port()}"
     command = [
         _binary("prometheus"),
-        f"--config.file={config}",
+        f"--config.file={file}",
         f"--storage.tsdb.path={data}",
-        "--storage.tsdb.retention.time=10y",
         f"--web.listen-address={url.removeprefix('http://')}",
         "--log.level=error",
+        *options,
     ]
     with (directory / "prometheus.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)

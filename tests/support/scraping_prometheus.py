@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 import urllib.parse
 import urllib.request
@@ -12,30 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.support.prometheus_server import _binary, _until_ready, free_port
+from tests.support.prometheus_server import serving
 
 
 @contextmanager
 def scraping(config: str, directory: Path, data: Path | None = None) -> Iterator[str]:
     """Its URL, while it runs with this prometheus.yml (and these blocks, if any)."""
-    file = directory / "prometheus.yml"
-    file.write_text(config)
-    url = f"http://127.0.0.1:{free_port()}"
-    command = [
-        _binary("prometheus"),
-        f"--config.file={file}",
-        f"--storage.tsdb.path={data or directory / 'data'}",
-        f"--web.listen-address={url.removeprefix('http://')}",
-        "--log.level=error",
-    ]
-    with (directory / "prometheus.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-        try:
-            _until_ready(url, process)
-            yield url
-        finally:
-            process.terminate()
-            process.wait(20)
+    with serving(config, directory, data or directory / "data") as url:
+        yield url
 
 
 def ask(url: str, query: str, at: float | None = None) -> dict[str, float]:
