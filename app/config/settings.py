@@ -162,6 +162,7 @@ class Retention:
     minute: timedelta = setting(timedelta(hours=48), "One-minute history.", check=_positive)
     ten_minutes: timedelta = setting(timedelta(days=14), "Ten-minute history.", check=_positive)
     hour: timedelta = setting(timedelta(days=400), "One-hour history.", check=_positive)
+    traces: timedelta = setting(timedelta(hours=48), "Example traces.", check=_positive)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from app.store import topics
 if TYPE_CHECKING:
     from app.config import Config
 
-HEAD = "0001"
+HEAD = "0002"
 """The revision of the schema this build works with; a test holds it equal to Alembic's head."""
 
 BUSY_SECONDS = 10

@@ -6,7 +6,7 @@ import logging
 from datetime import datetime, timedelta
 
 from app.config import Config
-from app.store import frame_tiers, idempotency, leases, sessions
+from app.store import frame_tiers, idempotency, leases, sessions, traces
 from app.store.engine import Store
 
 log = logging.getLogger("quarterdeck.store")
@@ -30,3 +30,5 @@ def run(store: Store, config: Config, now: datetime, *, holder: str) -> None:
         frame_tiers.forget(session, now, config.store.retention)
         sessions.forget_ended(session)
         idempotency.forget(session, now)
+    with store.begin() as session:
+        traces.forget(session, now, config.store.retention.traces)

@@ -123,6 +123,42 @@ frame_chunks = Table(
     _need("body", LargeBinary),
 )
 
+traces = Table(
+    "traces",
+    metadata,
+    _key("cluster"),
+    _key("trace_id"),
+    _need("start", Instant),
+    _need("kept_at", Instant),
+    _need("duration", Float),
+    _need("failed", Boolean),
+    _need("spans", Integer),
+    _need("services", Integer),
+    _need("root", Text),
+    _need("bytes", Integer),
+)
+Index("traces_kept", traces.c.kept_at)
+trace_bodies = Table("trace_bodies", metadata, _key("cluster"), _key("trace_id"), _need("body", LargeBinary))
+# `caller` and `callee`: ids of nodes once `placed`, before that the parties under the names that spans use.
+trace_calls = Table(
+    "trace_calls",
+    metadata,
+    _key("cluster"),
+    _key("trace_id"),
+    _key("span_id"),
+    _key("why"),
+    _need("caller", Text),
+    _need("callee", Text),
+    _need("placed", Boolean),
+    _need("at", Instant),
+    _need("stretch", BigInteger),
+    _need("duration", Float),
+    _need("failed", Boolean),
+)
+Index("trace_calls_caller", trace_calls.c.caller, trace_calls.c.at)
+Index("trace_calls_callee", trace_calls.c.callee, trace_calls.c.at)
+Index("trace_calls_placed", trace_calls.c.cluster, trace_calls.c.placed)
+
 positions = Table(
     "positions",
     metadata,

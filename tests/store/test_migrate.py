@@ -56,7 +56,7 @@ def test_a_sqlite_store_copies_itself_beside_itself_before_it_migrates(tmp_path:
     with store.begin() as session:
         settings.put(session, "name", "value")
     store.migrate("base")
-    with sqlite3.connect(tmp_path / "store.db.from-0001") as copy:
+    with sqlite3.connect(tmp_path / "store.db.from-0002") as copy:
         assert copy.execute("SELECT value FROM settings WHERE name = 'name'").fetchone() == ("value",)
     copy.close()
     store.dispose()
