@@ -2,8 +2,6 @@
 
 `ingest` runs in the threads that received bodies and only appends columns; `pull` joins them and tells what the
 last minute amounts to. Everything kept is bounded; what was dropped is counted and said in the notices.
-
-Example traces of an edge (slowest, failed, typical) will hang on `app.model.trace`; none are kept yet.
 """
 
 from __future__ import annotations
@@ -17,11 +15,14 @@ from typing import ClassVar
 import numpy as np
 
 from app import clock
+from app.model.example import Example
 from app.model.fleet import Snapshot
 from app.model.series import Window
 from collectors.otlp_body import JSON, PROTOBUF, Full, TooLarge, Unsupported, unpack
 from collectors.span_columns import Batch, Flaws
+from collectors.span_folded import Limits
 from collectors.span_join import Joiner
+from collectors.span_keep import MOST_ASKED, SETTLED_NS, Asked, Keeper
 from collectors.span_ledger import STEP_NS
 from collectors.span_read import read_json, read_protobuf
 from collectors.span_witness import witness
@@ -43,7 +44,6 @@ _NOTICES = {
     "unanswered": "{} calls had neither a server span nor an attribute naming their target.",
     "unattributed": "{} messages named no destination, and neither did the span they came from.",
     "orphans": "{} server spans have a parent that never came; they count for their service, not for an edge.",
-    "restarts": "Too many distinct services and peers: the last minute was forgotten {} times.",
 }
 
 
@@ -72,6 +72,7 @@ class OtlpCollector:
         sampling_attribute: str | None = None,
         wait: timedelta = timedelta(seconds=10),
         join_at: int = _JOIN_AT,
+        limits: Limits | None = None,
     ) -> None:
         self.cluster = cluster
         self.name = name
@@ -80,12 +81,13 @@ class OtlpCollector:
         self._max_spans = max_spans
         self._join_at = join_at
         self._sampling_attribute = sampling_attribute
-        self._wait = wait.total_seconds()
         self._pending: list[Batch] = []
         self._pending_spans = 0
         self._pending_lock = threading.Lock()
         self._join_lock = threading.Lock()
-        self._joiner = self._new_joiner()
+        self._joiner = Joiner(
+            wait_seconds=wait.total_seconds(), max_waiting=max(max_spans // 2, 1), limits=limits
+        )
         self._recent: deque[tuple[int, Counter[str]]] = deque()
         self._delays: deque[tuple[int, int, int]] = deque()  # step of arrival, spans, sum of delays in ns
 
@@ -164,9 +166,6 @@ class OtlpCollector:
         with self._pending_lock:
             batches, self._pending, self._pending_spans = self._pending, [], 0
         step = now_ns // STEP_NS
-        if self._joiner.full:
-            self._joiner = self._new_joiner()
-            self._joiner.tally["restarts"] += 1
         self._joiner.forget(round(now_ns / STEP_NS) - KEPT_STEPS)
         self._joiner.join(batches, now_ns)
         news = self._joiner.tally
@@ -203,10 +202,8 @@ class OtlpCollector:
         counts: Counter[str] = Counter()
         for _, news in recent:
             counts.update(news)
-        return tuple(text.format(counts[key]) for key, text in _NOTICES.items() if counts[key] > 0)
-
-    def _new_joiner(self) -> Joiner:
-        return Joiner(wait_seconds=self._wait, max_waiting=max(self._max_spans // 2, 1))
+        told = [text.format(counts[key]) for key, text in _NOTICES.items() if counts[key] > 0]
+        return (*told, *self._joiner.parties.folded.notices())
 
 
 def _ns(moment: datetime) -> int:

@@ -85,6 +85,12 @@ class Choice:
             self._wanted[rows[usual]] = _EMPTY
         self._learn(rows, length)
 
+    def keep(self, rows: I64) -> None:
+        """Edges were numbered anew: what was row `rows[i]` is row i, all others are gone."""
+        self._grow(int(rows.max(initial=-1)) + 1)
+        for name in ("_key", "_at", "_bucket", "_bar", "_taken", "_usual", "_samples", "_wanted"):
+            setattr(self, name, getattr(self, name)[rows])
+
     def ripe(self, before: int, most: int) -> list[Chosen]:
         """Up to `most` calls chosen before a moment (ns), failed ones first; `done` or `lost` must follow."""
         stale = (self._at > 0) & (self._at < before - _STALE_NS)
@@ -99,6 +105,8 @@ class Choice:
     def done(self, taken: Chosen) -> None:
         """Its trace is kept: the place waits for nothing any more, and still holds its bar."""
         mine = self._places(taken)
+        if not len(mine):
+            return
         self._at[taken.row, mine] = 0
         if taken.why is Why.SLOW:
             self._taken[taken.row, 0] += 1
@@ -109,9 +117,12 @@ class Choice:
     def lost(self, chosen: Chosen) -> None:
         """The spans of its trace are not at hand: another call may take the place."""
         mine = self._places(chosen)
-        self._forget(np.full(len(mine), chosen.row), mine)
+        if len(mine):
+            self._forget(np.full(len(mine), chosen.row), mine)
 
     def _places(self, one: Chosen) -> I64:
+        if one.row >= len(self._bar):  # edges may have been numbered anew
+            return np.zeros(0, np.int64)
         return np.flatnonzero((self._key[one.row] == np.uint64(one.key)) & (self._at[one.row] > 0))
 
     def _forget(self, row: I64, place: I64) -> None:

@@ -20,6 +20,7 @@ from collectors.span_peers import PEER_KEYS, STATUS_KEYS, URL_KEYS, Peer, outcom
 from collectors.span_rows import Picked, Rows
 
 _MAX_PEERS = 20_000
+_MOST_LETTERS = 2_000  # attributes longer than this together are read anew each time rather than kept
 _ANY = -1  # a peer that is the same for every caller
 
 
@@ -153,11 +154,13 @@ class PeerReader:
             peer = peer_of(attributes, kind=kind, caller=scope)
         found = peer, self._parties.peer(peer.identity, caller) if peer.identity is not None else -1
         if placed:
-            scoped = peer.identity is None or peer.identity.scope != ""
+            scoped = peer.identity is None or peer.identity.scope != "" or self._parties.is_other(found[1])
             self._keep((picked, int(kind), caller if scoped else _ANY), found)
         return found
 
     def _keep(self, key: tuple[Picked, int, int], found: tuple[Peer, int]) -> None:
+        if sum(map(len, key[0])) > _MOST_LETTERS:
+            return
         if len(self._known) >= _MAX_PEERS:
             self._known.clear()
         self._known[key] = found

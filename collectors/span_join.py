@@ -16,11 +16,13 @@ import numpy as np
 from app.model.trace import SpanKind
 from collectors.span_choice import Choice
 from collectors.span_columns import Batch
+from collectors.span_edges import EdgeRows
 from collectors.span_fields import I64, Bools
 from collectors.span_flush import Flush, PeerReader, fresh, gather, halves_of
+from collectors.span_folded import Limits
 from collectors.span_ledger import STEP_NS, Ledger
 from collectors.span_pairs import HALF, Halves, either, in_order, match
-from collectors.span_parties import EdgeRows, Parties
+from collectors.span_parties import Parties
 from collectors.span_peers import (
     MOST_MESSAGES,
     PROTOCOL_KEYS,
@@ -36,9 +38,11 @@ _MAX_PROTOCOLS = 1000
 class Joiner:
     """The state of one cluster's joins. Not thread-safe: its owner holds a lock."""
 
-    def __init__(self, *, wait_seconds: float = 10.0, max_waiting: int = 500_000) -> None:
-        self.parties = Parties()
-        self.edges = EdgeRows()
+    def __init__(
+        self, *, wait_seconds: float = 10.0, max_waiting: int = 500_000, limits: Limits | None = None
+    ) -> None:
+        self.parties = Parties(limits or Limits())
+        self.edges = EdgeRows(self.parties)
         self.edge_ledger = Ledger()
         self.node_ledger = Ledger()
         self.choice = Choice()
@@ -58,20 +62,42 @@ class Joiner:
         """Halves without a partner so far."""
         return len(self.callers) + len(self.callees)
 
-    @property
-    def full(self) -> bool:
-        """Whether the registers are so large that the owner should start a new joiner."""
-        return self.parties.full or self.edges.full
-
     def forget(self, before: int) -> None:
-        """Drop steps older than `before`, and from now on refuse spans of them as too late."""
-        self._oldest_step = max(self._oldest_step, before)
+        """Drop steps older than `before`, and from now on refuse spans of them as too late.
+
+        Full registers drop what is not in use any more, once a step at most.
+        """
         self.edge_ledger.forget(before)
         self.node_ledger.forget(before)
+        self.parties.folded.forget(before)
+        if before > self._oldest_step and (self.parties.full or self.edges.full):
+            self._compact()
+        self._oldest_step = max(self._oldest_step, before)
+
+    def _compact(self) -> None:
+        """Number anew the parties and edges that are in use, and forget all others."""
+        rows = self.edge_ledger.rows()
+        halves = [self.callers["party"], self.callers["peer"], self.callees["party"]]
+        ends = [np.array(side, np.int64)[rows] for side in (self.edges.source, self.edges.target)]
+        used = np.unique(np.concatenate([*halves, *ends, np.array([*self._contexts.values()], np.int64)]))
+        self.parties, renamed, version_map = self.parties.compacted(
+            used[used >= 0].tolist(), self.node_ledger.rows().tolist()
+        )
+        self.edges, row_map = self.edges.compacted(rows.tolist(), self.parties, renamed)
+        self.edge_ledger.renumber(row_map)
+        self.node_ledger.renumber(version_map)
+        self.choice.keep(rows)
+        for half in (self.callers, self.callees):
+            half["party"] = renamed[half["party"]]
+            half["peer"] = np.where(half["peer"] >= 0, renamed[half["peer"]], -1)
+        self._contexts = {key: int(renamed[queue]) for key, queue in self._contexts.items()}
+        self._peers = PeerReader(self.parties)
+        self.tally["compactions"] += 1
 
     def join(self, batches: Sequence[Batch], now_ns: int) -> None:
         """Take in new spans, make pairs, and settle halves that waited long enough."""
         self.choice.begin(now_ns)
+        self.parties.folded.step = now_ns // STEP_NS
         kept = [fresh(batch, self._oldest_step) for batch in batches]
         self.tally["late"] += sum(map(len, batches)) - sum(map(len, kept))
         if any(map(len, kept)):
@@ -88,6 +114,8 @@ class Joiner:
             self._entries(flush, serving)
             self._pair(flush, calling, serving[~flush.root[serving]])
         self._expire(now_ns)
+        self.tally.update(self.parties.folded.events)
+        self.parties.folded.events.clear()
 
     def _count_nodes(self, flush: Flush) -> None:
         self.node_ledger.seen(int(flush.arrived.max()) // STEP_NS, np.unique(flush.version_row))

@@ -20,7 +20,8 @@ CLIENT = 5
 SERVER = CLIENT + BUCKETS
 WIDTH = SERVER + BUCKETS
 
-# Adding up later is cheaper than keeping sums: only a step with more cells than this is summed while it grows.
+# Adding up later is cheaper than keeping sums: only when this many cells came, and as many as were summed up before,
+# is a step summed while it grows.
 _MOST_CELLS = 500_000
 
 Cells = tuple[I64, Floats]
@@ -91,8 +92,18 @@ class Ledger:
     def _put(self, step: int, made: Cells) -> None:
         chunks = self._steps.setdefault(step, [])
         chunks.append(made)
-        if sum(len(keys) for keys, _ in chunks) > _MOST_CELLS:
+        if sum(len(keys) for keys, _ in chunks[1:]) > max(_MOST_CELLS, len(chunks[0][0])):
             self._steps[step] = [_merge(chunks)]
+
+    def rows(self) -> I64:
+        """Rows of which anything is kept, in order."""
+        held = [np.unique(keys // WIDTH) for chunks in self._steps.values() for keys, _ in chunks]
+        return np.unique(np.concatenate([np.zeros(0, np.int64), *held]))
+
+    def renumber(self, row_map: I64) -> None:
+        """Give every row its new number; all kept rows must have one."""
+        for step, chunks in self._steps.items():
+            self._steps[step] = [(row_map[keys // WIDTH] * WIDTH + keys % WIDTH, n) for keys, n in chunks]
 
     def total(self, first: int, rows: int, extra: Cells | None = None) -> Floats:
         """Counts of all steps from `first` on (plus `extra` cells), shape (rows, WIDTH)."""

@@ -14,6 +14,7 @@ from app.model.fleet import Identity
 from collectors.otlp_wire import json_attributes, resource_attributes
 
 _NAME = 512
+_MOST_KEPT = 8192  # bytes of a resource worth remembering
 _WORKLOADS = ("deployment", "statefulset", "daemonset", "cronjob", "job", "replicaset")
 
 
@@ -39,19 +40,28 @@ def ratio(text: str) -> float | None:
     return value if 1e-9 <= value <= 1 else None
 
 
-@lru_cache(maxsize=4096)
 def proto_origin(resource: bytes) -> Origin:
-    """Of an undecoded protobuf Resource; senders repeat theirs in every body."""
-    return _origin(resource_attributes(resource))
+    """Of an undecoded protobuf Resource."""
+    return _of_proto(resource) if len(resource) <= _MOST_KEPT else _of_proto.__wrapped__(resource)
 
 
-@lru_cache(maxsize=4096)
 def json_origin(attributes: bytes) -> Origin:
     """Of the JSON text of a resource's attribute list."""
-    return _origin(json_attributes(msgspec.Raw(attributes), None))
+    return _of_json(attributes) if len(attributes) <= _MOST_KEPT else _of_json.__wrapped__(attributes)
 
 
-def _origin(found: dict[str, str]) -> Origin:
+@lru_cache(maxsize=4096)  # senders repeat their resource in every body
+def _of_proto(resource: bytes) -> Origin:
+    return origin_of(resource_attributes(resource))
+
+
+@lru_cache(maxsize=4096)
+def _of_json(attributes: bytes) -> Origin:
+    return origin_of(json_attributes(msgspec.Raw(attributes), None))
+
+
+def origin_of(found: dict[str, str]) -> Origin:
+    """Of the attributes of a resource as text."""
     name = found.get("service.name", "")[:_NAME]
     workload = next((found[key] for kind in _WORKLOADS if (key := f"k8s.{kind}.name") in found), "")
     service = Identity(

@@ -39,7 +39,7 @@ def witness(joiner: Joiner, *, first_step: int, as_of: datetime, window: timedel
         evidence=EvidenceKind.TRACES,
         as_of=as_of,
         window=window,
-        parties=tuple(joiner.parties.identities[number] for number in used.tolist()),
+        parties=tuple(joiner.parties.told(number) for number in used.tolist()),
         nodes=replace(nodes, party=renumbered[nodes.party]),
         edges=replace(edges, source=renumbered[edges.source], target=renumbered[edges.target]),
         sampling_ratio=min(raw / requests, 1.0) if requests else 1.0,

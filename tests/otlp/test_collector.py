@@ -262,27 +262,6 @@ def test_too_many_waiting_halves_are_settled_oldest_first_and_told():
     )
 
 
-def test_many_untraced_hosts_of_one_caller_fold_into_one_node():
-    spans = [
-        S("a", CLIENT, id=i + 1, parent=9, attributes={"server.address": f"h{i}.example"}) for i in range(150)
-    ]
-    found = graph(*spans, wait=True)
-    assert len(found) == 101
-    assert found["a>?other hosts"] == (50, 0)
-
-
-def test_registers_that_grow_without_end_are_started_anew(monkeypatch):
-    collector = OtlpCollector("test")
-    monkeypatch.setattr(
-        type(collector._joiner), "full", property(lambda self: len(self.parties.identities) > 20)
-    )
-    take(collector, *(S(f"s{i}", SERVER, id=i + 1) for i in range(30)))
-    assert len(nodes(look(collector))) == 30
-    snapshot = look(collector)
-    assert nodes(snapshot) == {}
-    assert any("forgotten 1 times" in note for note in snapshot.notices)
-
-
 def test_many_threads_lose_nothing():
     collector = OtlpCollector("test")
     bodies = [
