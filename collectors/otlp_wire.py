@@ -87,48 +87,50 @@ _json_attributes = msgspec.json.Decoder(list[KeyValue] | None, strict=False)
 _json_links = msgspec.json.Decoder(list[JsonLink] | None, strict=False)
 
 _Proto = descriptor_pb2.FieldDescriptorProto
-_BYTES, _INT32, _INT64 = _Proto.TYPE_BYTES, _Proto.TYPE_INT32, _Proto.TYPE_INT64
-_FIXED64, _DOUBLE, _BOOL = _Proto.TYPE_FIXED64, _Proto.TYPE_DOUBLE, _Proto.TYPE_BOOL
+BYTES, INT32, INT64 = _Proto.TYPE_BYTES, _Proto.TYPE_INT32, _Proto.TYPE_INT64
+FIXED64, DOUBLE, BOOL = _Proto.TYPE_FIXED64, _Proto.TYPE_DOUBLE, _Proto.TYPE_BOOL
 
 # message -> (field, number, type or message name, repeated). Strings are declared as bytes: same wire type, and
 # invalid UTF-8 in a name then costs that name, not the whole body.
-_SCHEMA: dict[str, tuple[tuple[str, int, int | str, bool], ...]] = {
+Schema = dict[str, tuple[tuple[str, int, int | str, bool], ...]]
+_SCHEMA: Schema = {
     "Request": (("resource_spans", 1, "ResourceSpans", True),),
-    "ResourceSpans": (("resource", 1, _BYTES, False), ("scope_spans", 2, "ScopeSpans", True)),
+    "ResourceSpans": (("resource", 1, BYTES, False), ("scope_spans", 2, "ScopeSpans", True)),
     "ScopeSpans": (("spans", 2, "Span", True),),
     "Span": (
-        ("trace_id", 1, _BYTES, False),
-        ("span_id", 2, _BYTES, False),
-        ("trace_state", 3, _BYTES, False),
-        ("parent_span_id", 4, _BYTES, False),
-        ("kind", 6, _INT32, False),
-        ("start", 7, _FIXED64, False),
-        ("end", 8, _FIXED64, False),
-        ("attributes", 9, _BYTES, True),
-        ("links", 13, _BYTES, True),
-        ("status", 15, _BYTES, False),
+        ("trace_id", 1, BYTES, False),
+        ("span_id", 2, BYTES, False),
+        ("trace_state", 3, BYTES, False),
+        ("parent_span_id", 4, BYTES, False),
+        ("kind", 6, INT32, False),
+        ("start", 7, FIXED64, False),
+        ("end", 8, FIXED64, False),
+        ("attributes", 9, BYTES, True),
+        ("links", 13, BYTES, True),
+        ("status", 15, BYTES, False),
     ),
-    "Resource": (("attributes", 1, _BYTES, True),),
-    "KeyValue": (("key", 1, _BYTES, False), ("value", 2, "AnyValue", False)),
+    "Resource": (("attributes", 1, BYTES, True),),
+    "KeyValue": (("key", 1, BYTES, False), ("value", 2, "AnyValue", False)),
     "AnyValue": (
-        ("string_value", 1, _BYTES, False),
-        ("bool_value", 2, _BOOL, False),
-        ("int_value", 3, _INT64, False),
-        ("double_value", 4, _DOUBLE, False),
+        ("string_value", 1, BYTES, False),
+        ("bool_value", 2, BOOL, False),
+        ("int_value", 3, INT64, False),
+        ("double_value", 4, DOUBLE, False),
     ),
-    "Link": (("trace_id", 1, _BYTES, False), ("span_id", 2, _BYTES, False)),
-    "SpanStatus": (("code", 3, _INT32, False),),
+    "Link": (("trace_id", 1, BYTES, False), ("span_id", 2, BYTES, False)),
+    "SpanStatus": (("code", 3, INT32, False),),
     "Response": (("partial_success", 1, "PartialSuccess", False),),
-    "PartialSuccess": (("rejected_spans", 1, _INT64, False), ("error_message", 2, _BYTES, False)),
-    "Status": (("code", 1, _INT32, False), ("message", 2, _BYTES, False)),
+    "PartialSuccess": (("rejected_spans", 1, INT64, False), ("error_message", 2, BYTES, False)),
+    "Status": (("code", 1, INT32, False), ("message", 2, BYTES, False)),
 }
 
 
-def _messages() -> dict[str, Any]:
+def messages(schema: Schema) -> dict[str, Any]:
+    """A class for each message of a schema, by name."""
     file = descriptor_pb2.FileDescriptorProto(
         name="quarterdeck/otlp.proto", package="quarterdeck.otlp", syntax="proto3"
     )
-    for name, fields in _SCHEMA.items():
+    for name, fields in schema.items():
         message = file.message_type.add(name=name)
         for field, number, kind, repeated in fields:
             made = message.field.add(name=field, number=number)
@@ -140,10 +142,10 @@ def _messages() -> dict[str, Any]:
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(file.SerializeToString())
     find = pool.FindMessageTypeByName
-    return {name: message_factory.GetMessageClass(find(f"quarterdeck.otlp.{name}")) for name in _SCHEMA}
+    return {name: message_factory.GetMessageClass(find(f"quarterdeck.otlp.{name}")) for name in schema}
 
 
-PROTO = _messages()
+PROTO = messages(_SCHEMA)
 _NOT_PROTOBUF = "the body is not an OTLP trace request in protobuf"
 
 

@@ -22,7 +22,7 @@ _NO_TRACE = bytes(16)
 def of_protobuf(spans: Sequence[Any]) -> Columns:
     """Columns of parsed slim `Span`s."""
     states = [s.trace_state for s in spans]
-    return _columns(
+    return columns_of(
         [s.trace_id for s in spans],
         [s.span_id for s in spans],
         [s.parent_span_id or _NONE for s in spans],
@@ -36,7 +36,7 @@ def of_protobuf(spans: Sequence[Any]) -> Columns:
 
 def of_json(spans: Sequence[JsonSpan]) -> Columns:
     """Columns of parsed JSON spans. Raises Malformed (times beyond 64 bits)."""
-    return _columns(
+    return columns_of(
         [_unhex(s.trace_id) for s in spans],
         [_unhex(s.span_id) for s in spans],
         [_unhex(s.parent_span_id) or _NONE for s in spans],
@@ -48,7 +48,7 @@ def of_json(spans: Sequence[JsonSpan]) -> Columns:
     )
 
 
-def _columns(
+def columns_of(
     traces: list[bytes],
     ids: list[bytes],
     parents: list[bytes],
@@ -59,6 +59,7 @@ def _columns(
     error: list[int],
     states: dict[int, bytes],
 ) -> Columns:
+    """Columns out of lists, one entry a span; `error` are the rows that failed. Raises Malformed."""
     bad, failed = np.zeros(len(ids), bool), np.zeros(len(ids), bool)
     bad[_fix_lengths(traces, ids, parents)] = True
     failed[error] = True

@@ -21,6 +21,7 @@ from app.config.settings import (
     Server,
     Store,
     Tls,
+    TraceBackend,
 )
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "Server",
     "Store",
     "Tls",
+    "TraceBackend",
     "format_duration",
     "load",
     "parse_duration",

@@ -1,0 +1,119 @@
+"""Traces of a Jaeger API as the columns that are counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from collectors.jaeger_wire import (
+    JaegerSpan,
+    JaegerTrace,
+    decoded,
+    failed,
+    kind_of,
+    span_id_of,
+    telling,
+    text_of,
+    trace_id_of,
+)
+from collectors.otlp_wire import Wanted
+from collectors.span_columns import Batch, Columns, batch_of
+from collectors.span_fields import I64
+from collectors.span_origin import Origin, origin_of
+from collectors.span_plain import columns_of
+from collectors.span_rows import Picked
+
+_LAST = 2**63 - 1
+_NONE = bytes(8)
+
+
+class JaegerRows:
+    """Spans of a Jaeger answer."""
+
+    def __init__(self, spans: list[JaegerSpan]) -> None:
+        self.spans = spans
+
+    def pick(self, rows: Sequence[int], wanted: Wanted) -> list[Picked]:
+        """The wanted tags of some spans; they have to be decoded to be found."""
+        return [
+            tuple(
+                (tag.key, text)
+                for tag in decoded(self.spans[row].tags)
+                if tag.key in names and (text := text_of(tag.value))
+            )
+            for names in [wanted.names]
+            for row in rows
+        ]
+
+    def attributes(self, picked: Picked) -> dict[str, str]:
+        """Picked tags as text."""
+        return dict(reversed(picked))
+
+    def links(self, row: int) -> list[tuple[bytes, bytes]]:
+        """(trace id, span id) of each reference that is not the parent."""
+        span = self.spans[row]
+        others = [one for one in span.references or () if one.span_id != span.parent]
+        return [(_bytes(trace_id_of(one.trace_id)), _bytes(span_id_of(one.span_id))) for one in others]
+
+
+def batch_of_jaeger(
+    traces: Sequence[JaegerTrace], *, now_ns: int, sampling_attribute: str | None = None
+) -> tuple[Batch, I64]:
+    """The usable spans of some traces, and for each the number of its trace."""
+    groups: dict[Origin, tuple[list[JaegerSpan], list[int]]] = {}
+    for number, trace in enumerate(traces):
+        processes = trace.processes or {}
+        origins = {key: _origin(one.service_name, bytes(one.tags)) for key, one in processes.items()}
+        for span in trace.spans or ():
+            mine = groups.setdefault(origins.get(span.process, _NOBODY), ([], []))
+            mine[0].append(span)
+            mine[1].append(number)
+    spans = [span for mine, _ in groups.values() for span in mine]
+    numbers = np.array([number for _, mine in groups.values() for number in mine], np.int64)
+    batch = batch_of(
+        _columns(spans),
+        JaegerRows(spans),
+        list(groups),
+        [len(mine) for mine, _ in groups.values()],
+        told_in=(sampling_attribute or "").encode(),
+        now_ns=now_ns,
+        sampling_attribute=sampling_attribute,
+    )
+    return batch, numbers[batch.row]
+
+
+def _columns(spans: list[JaegerSpan]) -> Columns:
+    told = [telling(span.tags) for span in spans]
+    return columns_of(
+        [_bytes(trace_id_of(span.trace_id)) for span in spans],
+        [_bytes(span_id_of(span.span_id)) for span in spans],
+        [_bytes(span_id_of(span.parent)) or _NONE for span in spans],
+        kind=[kind_of(one) for one in told],
+        start=[_ns(span.start) for span in spans],
+        end=[_ns(span.start + max(span.duration, 0)) for span in spans],
+        error=[row for row, one in enumerate(told) if failed(one)],
+        states={row: state.encode() for row, one in enumerate(told) if (state := one.get("w3c.tracestate"))},
+    )
+
+
+def _ns(microseconds: int) -> int:
+    return min(max(microseconds, 0) * 1000, _LAST)
+
+
+def _bytes(digits: str) -> bytes:
+    """Bytes of a hex id; an illegible one becomes a single byte, which no length check accepts."""
+    try:
+        return bytes.fromhex(digits)
+    except ValueError:
+        return b"?"
+
+
+@lru_cache(maxsize=4096)
+def _origin(service: str, tags: bytes) -> Origin:
+    told = {tag.key: text for tag in decoded(tags) if (text := text_of(tag.value))}
+    return origin_of({**told, "service.name": service})
+
+
+_NOBODY = _origin("", b"[]")
