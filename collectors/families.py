@@ -109,6 +109,9 @@ class Part(StrEnum):
     LATENCY = "b"
     SERVER_LATENCY = "s"
     SERVER_TIME = "z"
+    BYTES = "y"
+    EXPIRED = "e"
+    PAIRED = "p"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,8 @@ class Family:
     """One kind of metric: its evidence, protocol, metrics per part, and the roles or fixed labels to keep.
 
     `unit` is the seconds in one unit of its buckets. `select` goes into the selector. `silence_is_success`:
-    the convention sets an error label on failures only, so a row without one succeeded.
+    the convention sets an error label on failures only, so a row without one succeeded. `counted_by`: labels that
+    only counts are told apart by, not buckets. `needed`: labels without which it is another metric of that name.
     """
 
     evidence: EvidenceKind
@@ -127,6 +131,8 @@ class Family:
     unit: float = 1.0
     select: str = ""
     silence_is_success: bool = False
+    counted_by: tuple[str, ...] = ()
+    needed: tuple[str, ...] = ()
 
     @property
     def main(self) -> str:
@@ -210,19 +216,31 @@ SPAN_FAMILIES: tuple[Family, ...] = (
 
 MESH_LABELS: tuple[str, ...] = (
     "reporter",
+    "source_cluster",
     "source_workload_namespace",
     "source_workload",
     "source_canonical_service",
+    "destination_cluster",
+    "destination_service",
     "destination_service_namespace",
     "destination_service_name",
     "destination_workload_namespace",
     "destination_workload",
     "destination_canonical_service",
-    "request_protocol",
-    "response_code",
-    "grpc_response_status",
-    "response_flags",
 )
+MESH_OUTCOME = ("response_code", "grpc_response_status", "response_flags")
+
+LINKERD_OWNERS = ("deployment", "statefulset", "daemonset")
+LINKERD_LABELS: tuple[str, ...] = (
+    "direction",
+    "namespace",
+    *LINKERD_OWNERS,
+    "dst_namespace",
+    "dst_service",
+    *(f"dst_{owner}" for owner in LINKERD_OWNERS),
+    "authority",
+)
+LINKERD_OUTCOME = ("classification", "status_code", "grpc_status_code", "error")
 
 MESH_FAMILIES: tuple[Family, ...] = (
     Family(
@@ -232,15 +250,42 @@ MESH_FAMILIES: tuple[Family, ...] = (
             (Part.COUNT, "istio_requests_total"),
             (Part.LATENCY, "istio_request_duration_milliseconds_bucket"),
         ),
-        fixed=MESH_LABELS,
+        fixed=(*MESH_LABELS, "request_protocol", *MESH_OUTCOME),
         unit=0.001,
+        counted_by=MESH_OUTCOME,
+        needed=("reporter",),
     ),
     Family(
         EvidenceKind.MESH,
         "tcp",
-        ((Part.COUNT, "istio_tcp_connections_opened_total"),),
-        fixed=(*MESH_LABELS[:9], "response_flags"),
-        select='app!="ztunnel"',
+        (
+            (Part.COUNT, "istio_tcp_connections_opened_total"),
+            (Part.BYTES, "istio_tcp_sent_bytes_total"),
+            (Part.BYTES, "istio_tcp_received_bytes_total"),
+        ),
+        fixed=(*MESH_LABELS, "app", "response_flags"),
+        needed=("reporter",),
+    ),
+    Family(
+        EvidenceKind.LINKERD,
+        "http",
+        ((Part.COUNT, "response_total"), (Part.LATENCY, "response_latency_ms_bucket")),
+        fixed=(*LINKERD_LABELS, *LINKERD_OUTCOME),
+        unit=0.001,
+        counted_by=LINKERD_OUTCOME,
+        needed=("direction", "classification"),
+    ),
+    Family(
+        EvidenceKind.LINKERD,
+        "tcp",
+        (
+            (Part.COUNT, "tcp_open_total"),
+            (Part.BYTES, "tcp_write_bytes_total"),
+            (Part.BYTES, "tcp_read_bytes_total"),
+        ),
+        fixed=(*LINKERD_LABELS, "target_addr"),
+        select='direction="outbound",peer="dst"',
+        needed=("direction", "peer"),
     ),
 )
 
@@ -279,15 +324,31 @@ def graph_family(total: str) -> Family:
             (Part.LATENCY, f"{base}_client_seconds_bucket"),
             (Part.SERVER_LATENCY, f"{base}_server_seconds_bucket"),
             (Part.SERVER_TIME, f"{base}_server_seconds_sum"),
+            *_pairing(total.removesuffix(GRAPH_SUFFIX)),
         ),
         fixed=GRAPH_LABELS,
     )
 
 
-def recognise(names: Set[str]) -> list[Family]:
-    """The families among these metric names, most trusted first. A family is there when its counter is."""
+def _pairing(prefix: str) -> tuple[tuple[Part, str], ...]:
+    """Counters of how many spans found their other half: the OpenTelemetry connector's, and Tempo's own."""
+    connector, tempo = f"{prefix}traces_service_graph", "tempo_metrics_generator_processor_service_graphs"
+    return (
+        (Part.EXPIRED, f"{connector}_unpaired_spans_total"),
+        (Part.EXPIRED, f"{connector}_dropped_spans_total"),
+        (Part.EXPIRED, f"{tempo}_expired_edges"),
+        (Part.PAIRED, f"{tempo}_edges"),
+    )
+
+
+def recognise(names: Set[str], mesh: str = "auto") -> list[Family]:
+    """The families among these metric names, most trusted first. A family is there when its counter is.
+
+    `mesh`: istio or linkerd to read only that mesh, none for neither, auto for whichever is there.
+    """
     graphs = [graph_family(name) for name in sorted(names) if name.endswith(GRAPH_SUFFIX)]
-    listed = [family for family in (*MESH_FAMILIES, *FAMILIES) if family.main in names]
+    meshes = [family for family in MESH_FAMILIES if mesh in ("auto", family.evidence.value)]
+    listed = [family for family in (*meshes, *FAMILIES) if family.main in names]
     spans = [f for f in SPAN_FAMILIES if f.main in names and (f.metrics[1][1] in names)]
     spans = spans or [f for f in SPAN_FAMILIES if f.main in names][:1]
     return [*graphs, *listed, *spans]
@@ -298,13 +359,16 @@ def name_matcher() -> str:
     known = sorted(
         {metric for family in (*MESH_FAMILIES, *FAMILIES, *SPAN_FAMILIES) for _, metric in family.metrics}
     )
-    return "|".join([*known, ".*traces_service_graph_request_.*"])
+    graphs = [".*traces_service_graph_.*", "tempo_metrics_generator_processor_service_graphs_.*"]
+    return "|".join([*known, *graphs])
 
 
 def settle(
     family: Family, names: Set[str], labels: Set[str], pinned: Mapping[Role, str] | None = None
 ) -> Found | None:
     """What a family offers here, given all metric names and the labels it carries; None when nobody is named."""
+    if not set(family.needed) <= labels:
+        return None
     by_role: dict[Role, tuple[str, ...]] = {}
     for role in family.roles:
         pin = (pinned or {}).get(role)

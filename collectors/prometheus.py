@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -21,7 +22,7 @@ from app.config import Prometheus
 from app.errors import SourceError, SourceNonsense, SourceRefused, SourceStarting, SourceUnavailable
 from app.model.fleet import EvidenceKind, Snapshot, Witness, no_edge_traffic
 from app.model.series import Floats, Window
-from collectors import families, mesh, promql, service_graph
+from collectors import families, linkerd, mesh, promql, service_graph
 from collectors.families import Found, Role
 from collectors.prometheus_api import MAX_POINTS, PrometheusApi
 from collectors.prometheus_wire import NATIVE_IGNORED, Table, names, sample_times, table
@@ -41,12 +42,26 @@ _ENOUGH = 0.5  # of a past step scraped, or its rates are unknown
 _PIECE_POINTS = 60
 _READERS: Mapping[EvidenceKind, Reader] = {
     EvidenceKind.MESH: mesh.read_mesh,
+    EvidenceKind.LINKERD: linkerd.read_linkerd,
     EvidenceKind.SERVICE_GRAPH: service_graph.read_graph,
     EvidenceKind.SERVER_METRICS: read_server,
     EvidenceKind.CLIENT_METRICS: read_client,
     EvidenceKind.SPAN_METRICS: read_span,
 }
-_NODE_EVIDENCE = (EvidenceKind.MESH, EvidenceKind.SERVER_METRICS, EvidenceKind.SPAN_METRICS)
+_WITNESSES: Mapping[EvidenceKind, Callable[[Tally, Moment, int], Witness]] = {
+    EvidenceKind.MESH: mesh.mesh_witness,
+    EvidenceKind.LINKERD: linkerd.linkerd_witness,
+    EvidenceKind.SERVICE_GRAPH: service_graph.graph_witness,
+    EvidenceKind.SERVER_METRICS: partial(node_witness, EvidenceKind.SERVER_METRICS),
+    EvidenceKind.CLIENT_METRICS: partial(edge_witness, EvidenceKind.CLIENT_METRICS),
+    EvidenceKind.SPAN_METRICS: partial(node_witness, EvidenceKind.SPAN_METRICS),
+}
+_NODE_EVIDENCE = (
+    EvidenceKind.MESH,
+    EvidenceKind.LINKERD,
+    EvidenceKind.SERVER_METRICS,
+    EvidenceKind.SPAN_METRICS,
+)
 
 Groups = dict[EvidenceKind, list[Found]]
 
@@ -74,7 +89,10 @@ class Past:
 
 
 class PrometheusCollector:
-    """Reads one Prometheus. `labels` pins roles to label names where looking would choose another."""
+    """Reads one Prometheus. `labels` pins roles to label names where looking would choose another.
+
+    `mesh` names the mesh whose metrics are read: auto (whichever is there), istio, linkerd or none.
+    """
 
     kind: ClassVar[str] = "prometheus"
     cost: ClassVar[str] = (
@@ -88,12 +106,13 @@ class PrometheusCollector:
         *,
         name: str = "prometheus",
         labels: Mapping[Role, str] | None = None,
+        mesh: str = "auto",
     ) -> None:
         self.cluster = cluster
         self.name = name
         self.settings = settings
         self.api = PrometheusApi(settings)
-        self._labels = labels
+        self._labels, self._mesh = labels, mesh
         self._catalogue: _Catalogue | None = None
         self._scraped_whole: datetime | None = None  # the end of the last window that was scraped throughout
         self._guard = threading.Lock()
@@ -119,7 +138,7 @@ class PrometheusCollector:
             if tables:
                 result = tally(tables, found, _READERS[evidence], length.total_seconds())
                 notices += _doubts(evidence, result, tables)
-                witnesses.append(_witness(evidence, result, Moment(window.end, length * share)))
+                witnesses.append(_WITNESSES[evidence](result, Moment(window.end, length * share), 0))
         if errors and not witnesses:
             self._catalogue = self._scraped_whole = None
             raise errors[0]
@@ -191,7 +210,7 @@ class PrometheusCollector:
         for i, end in enumerate(ends):
             moment = Moment(end, step * float(shares[i]))
             said = [
-                _nodes_only(_witness(evidence, one, moment, i))
+                _nodes_only(_WITNESSES[evidence](one, moment, i))
                 for evidence, one in tallies.items()
                 if len(one) and shares[i] >= _ENOUGH
             ]
@@ -258,12 +277,12 @@ class PrometheusCollector:
         there = set(names(self.api.label_values("__name__", match=[selector], since=since, until=at)))
         groups: Groups = defaultdict(list)
         notices: list[str] = []
-        for family in families.recognise(there):
+        for family in families.recognise(there, self._mesh):
             labels = set(names(self.api.label_names(match=[family.main], since=since, until=at)))
             found = families.settle(family, there, labels, self._labels)
-            if found is None:
+            if found is None and set(family.needed) <= labels:
                 notices.append(f"{family.main} is there, but no label of it names a service")
-            else:
+            elif found is not None:
                 groups[family.evidence].append(found)
         everything = [one for group in groups.values() for one in group]
         intervals = self._intervals(everything, at)
@@ -323,18 +342,17 @@ def _quoted(value: str) -> str:
     return f'"{escaped}"'
 
 
-def _witness(evidence: EvidenceKind, result: Tally, moment: Moment, time: int = 0) -> Witness:
-    if evidence is EvidenceKind.MESH:
-        return mesh.mesh_witness(result, moment, time)
-    if evidence is EvidenceKind.SERVICE_GRAPH:
-        return service_graph.graph_witness(result, moment, time)
-    if evidence is EvidenceKind.CLIENT_METRICS:
-        return edge_witness(evidence, result, moment, time)
-    return node_witness(evidence, result, moment, time)
-
-
 def _nodes_only(witness: Witness) -> Witness:
-    return replace(witness, edges=no_edge_traffic())
+    """Without edges, and without rows of which a step of the past has no sample."""
+    nodes = witness.nodes
+    told = np.flatnonzero(~np.isnan(nodes.requests))
+    columns = {
+        name: column[told]
+        for name in ("party", "requests", "failed", "raw", "latency", "floor")
+        if (column := getattr(nodes, name)) is not None
+    }
+    kept = replace(nodes, **columns, versions=tuple(nodes.versions[row] for row in told))
+    return replace(witness, nodes=kept, edges=no_edge_traffic())
 
 
 def _doubts(evidence: EvidenceKind, result: Tally, tables: list[Table]) -> list[str]:
@@ -346,6 +364,13 @@ def _doubts(evidence: EvidenceKind, result: Tally, tables: list[Table]) -> list[
         said.append(
             f"{evidence}: {result.coarse:.0%} of latencies fall into the lowest bucket of their histogram: "
             "quantiles there are no better than its bound"
+        )
+    lost, found = float(result.expired[-1]), float(result.paired[-1])
+    if lost > 0:
+        share = f", {lost / (lost + found):.0%} of all" if found > 0 else ""
+        said.append(
+            f"trace confidence: {lost:.0f} halves of calls found no other half in the last window{share}; "
+            "calls of the service graph are too few by that much"
         )
     if any(one.natives for one in tables):
         said.append(f"{evidence}: {NATIVE_IGNORED}")

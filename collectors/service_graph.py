@@ -5,7 +5,7 @@ Which histogram tells the truth depends on the connection: a side that is not in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from collectors.tally import Outcome, Reading, Tally
 from collectors.witness import Moment, Parties, edge_traffic
 
 _USER = "user"
+CLIENT_ERRORS = "errors incl. client-side 4xx"  # either side's ERROR counts, and HTTP clients set it on 4xx
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,8 @@ def graph_witness(tally: Tally, moment: Moment, time: int = 0) -> Witness:
     calls = [call for row in rows if isinstance(call := tally.keys[row], _Call)]
     silent = tally.server_time[rows, time] <= 0
     sides = [_virtual_side(call, bool(quiet)) for call, quiet in zip(calls, silent, strict=True)]
-    keys = [_edge(call, side) for call, side in zip(calls, sides, strict=True)]
+    services = _services(calls, sides)
+    keys = [_edge(call, side, services) for call, side in zip(calls, sides, strict=True)]
     has_client = np.array([side != "client" for side in sides], bool)[:, None]
     has_server = np.array(
         [side != "server" and call.connection != "database" for call, side in zip(calls, sides, strict=True)],
@@ -70,6 +72,8 @@ def graph_witness(tally: Tally, moment: Moment, time: int = 0) -> Witness:
         caller_errors=np.zeros(len(rows)),
         client_latency=np.where(has_client, tally.latency[rows, time], 0.0),
         server_latency=np.where(has_server, tally.server_latency[rows, time], 0.0),
+        floor=tally.floor[rows],
+        notes=(CLIENT_ERRORS,) * len(rows),
     )
     return Witness(
         EvidenceKind.SERVICE_GRAPH, moment.as_of, moment.window, parties.all(), no_node_traffic(), edges, None
@@ -87,7 +91,19 @@ def _virtual_side(call: _Call, server_silent: bool) -> str:
     return "server" if server_silent else "client"
 
 
-def _edge(call: _Call, side: str) -> EdgeKey:
+def _services(calls: Sequence[_Call], sides: Sequence[str]) -> dict[str, Identity]:
+    """Who has spans of its own, by name: a call whose other half was lost still goes to one of them."""
+    found: dict[str, Identity] = {}
+    for call, side in zip(calls, sides, strict=True):
+        if side != "client":
+            found.setdefault(call.client.name, call.client)
+        if side != "server" and call.connection != "database":
+            found.setdefault(call.server.name, call.server)
+    return found
+
+
+def _edge(call: _Call, side: str, services: Mapping[str, Identity]) -> EdgeKey:
+    """The pair under names that other sources use too. The graph does not tell protocols."""
     if call.connection == "database":
         target = Identity(
             kind=NodeKind.DATABASE,
@@ -96,13 +112,12 @@ def _edge(call: _Call, side: str) -> EdgeKey:
             alias=call.server.name,
             scope=call.client.name,
         )
-        return EdgeKey(call.client, target, call.engine or "database")
+        return EdgeKey(call.client, target, call.engine)
     if call.connection == "messaging_system":
         return EdgeKey(call.client, call.server, "messaging", EdgeKind.ASYNC)
-    if side == "server":
-        target = Identity(kind=NodeKind.EXTERNAL, address=call.server.name, alias=call.server.name)
-        return EdgeKey(call.client, target, "http")
     if side == "client":
-        source = Identity(kind=NodeKind.CLIENT, name=call.client.name)
-        return EdgeKey(source, call.server, "http")
-    return EdgeKey(call.client, call.server, "http")
+        return EdgeKey(Identity(name=call.client.name, kind=NodeKind.CLIENT), call.server, "")
+    if side == "server" and call.server.name not in services:
+        target = Identity(kind=NodeKind.EXTERNAL, address=call.server.name, alias=call.server.name)
+        return EdgeKey(call.client, target, "")
+    return EdgeKey(call.client, services.get(call.server.name, call.server) if side else call.server, "")

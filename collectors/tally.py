@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from app.model.series import BUCKETS, Floats, rebin
 from collectors.families import Family, Found, Part
 from collectors.prometheus_wire import Table
-from collectors.promql import TAG
+from collectors.promql import TAG, read_tag
 
 Codes = NDArray[np.int64]
 COARSE_SECONDS = 0.05
@@ -47,8 +47,10 @@ Reader = Callable[[Found, Mapping[str, str]], Reading | None]
 class Tally:
     """Sums per key over the window. Shapes: (n, T), latencies (n, T, BUCKETS). NaN = not told.
 
-    `server_time` is the rate of summed server seconds (service graph only). `coarse` is the share of
-    latencies that fell into a lowest classic bucket too wide to tell them apart.
+    `server_time` is the rate of summed server seconds (service graph only), `volume` the bytes of both directions
+    (TCP only). `floor` (n,) is the bound of a lowest classic bucket too wide to tell its latencies apart (0 = it is
+    not), `coarse` the share of all latencies that fell into such a bucket. `expired`, `paired`: halves of calls that
+    were lost and found (T,); NaN = not told.
     """
 
     keys: list[Hashable]
@@ -58,6 +60,10 @@ class Tally:
     latency: Floats
     server_latency: Floats
     server_time: Floats
+    volume: Floats
+    floor: Floats
+    expired: Floats
+    paired: Floats
     dropped: int = 0
     coarse: float = 0.0
     families: list[Family] = field(default_factory=list)
@@ -79,7 +85,7 @@ class _Sets:
 def tally(tables: Sequence[Table], found: Sequence[Found], read: Reader, seconds: float) -> Tally:
     """The sums of `tables` (rates per second over `seconds`), each row read by `read`. NaN and ±Inf are dropped."""
     sets = [_distinct(table, found, read) for table in tables]
-    chosen = _choose(sets, found, (Part.COUNT, Part.FAILED, Part.SERVER_TIME), told=True)
+    chosen = _choose(sets, found, (Part.COUNT, Part.FAILED, Part.SERVER_TIME, Part.BYTES), told=True)
     chosen_latency = _choose(sets, found, (Part.LATENCY, Part.SERVER_LATENCY), told=False)
     keys: dict[Hashable, int] = {}
     rows = [_rows(one, found, keys, chosen, chosen_latency) for one in sets]
@@ -90,6 +96,7 @@ def tally(tables: Sequence[Table], found: Sequence[Found], read: Reader, seconds
         if len(table):
             _add_counts(result, table, one, row, seconds)
             _add_latency(result, table, one, row, found, seconds)
+            _add_pairing(result, table, one, seconds)
     return result
 
 
@@ -100,11 +107,11 @@ def _distinct(table: Table, found: Sequence[Found], read: Reader) -> _Sets:
     code = np.fromiter((index.setdefault(one, len(index)) for one in sets), np.int64, len(sets))
     made = _Sets(code, [], [], [])
     for tag, *values in index:
-        number = int(tag[:-1]) if tag[:-1].isdecimal() else -1
-        known = 0 <= number < len(found) and tag[-1] in set(Part)
+        number, part = read_tag(tag) or (-1, Part.COUNT)
+        known = 0 <= number < len(found) and part not in (Part.EXPIRED, Part.PAIRED)
         labels = dict(zip(names, values, strict=True))
         made.index.append(number)
-        made.part.append(Part(tag[-1]) if known else Part.COUNT)
+        made.part.append(part)
         made.reading.append(read(found[number], labels) if known else None)
     return made
 
@@ -141,7 +148,7 @@ def _rows(
 
 def _empty(keys: list[Hashable], times: int) -> Tally:
     n = len(keys)
-    plain = [np.zeros((n, times)) for _ in range(4)]
+    plain = [np.zeros((n, times)) for _ in range(5)]
     return Tally(
         keys,
         plain[0],
@@ -149,7 +156,11 @@ def _empty(keys: list[Hashable], times: int) -> Tally:
         plain[2],
         np.zeros((n, times, BUCKETS)),
         np.zeros((n, times, BUCKETS)),
-        plain[3],
+        server_time=plain[3],
+        volume=plain[4],
+        floor=np.zeros(n),
+        expired=np.full(times, np.nan),
+        paired=np.full(times, np.nan),
     )
 
 
@@ -169,10 +180,14 @@ def _add_counts(result: Tally, table: Table, one: _Sets, row: Codes, seconds: fl
     for wanted, column in ((Outcome.FAILED, result.failed), (Outcome.CALLER_ERROR, result.caller_errors)):
         at = is_count & (outcome == wanted)
         np.add.at(column, target[at], values[at])
-    at = (parts == Part.FAILED) & (target >= 0)
-    np.add.at(result.failed, target[at], values[at])
-    at = (parts == Part.SERVER_TIME) & (target >= 0)
-    np.add.at(result.server_time, target[at], values[at])
+    others = (
+        (Part.FAILED, result.failed),
+        (Part.SERVER_TIME, result.server_time),
+        (Part.BYTES, result.volume),
+    )
+    for part, column in others:
+        at = (parts == part) & (target >= 0)
+        np.add.at(column, target[at], values[at])
     touched = np.unique(target[is_count])
     result.requests[touched] = np.where(seen, result.requests, np.nan)[touched]
     result.failed[touched] = np.where(told, result.failed, np.nan)[touched]
@@ -191,8 +206,17 @@ def _add_latency(
         for number in np.unique(family[(parts == part) & (target >= 0)]):
             at = np.flatnonzero((parts == part) & (target >= 0) & (family == number) & ~np.isnan(bounds))
             unit = found[int(number)].family.unit
-            coarse = _spread(column, target[at], bounds[at] * unit, table.values[at] * seconds)
+            coarse = _spread(column, result.floor, target[at], bounds[at] * unit, table.values[at] * seconds)
             result.coarse = max(result.coarse, coarse)
+
+
+def _add_pairing(result: Tally, table: Table, one: _Sets, seconds: float) -> None:
+    parts = np.array([part.value for part in one.part])[one.code]
+    for part, column in ((Part.EXPIRED, result.expired), (Part.PAIRED, result.paired)):
+        at = parts == part
+        if at.any():
+            held = np.where(np.isfinite(table.values[at]), table.values[at], 0.0).sum(axis=0) * seconds
+            column[:] = np.where(np.isnan(column), 0.0, column) + held
 
 
 def _bounds(texts: list[str] | None) -> Floats | None:
@@ -210,10 +234,10 @@ def _number(text: str) -> float:
         return np.nan
 
 
-def _spread(column: Floats, target: Codes, bounds: Floats, values: Floats) -> float:
+def _spread(column: Floats, floor: Floats, target: Codes, bounds: Floats, values: Floats) -> float:
     """Cumulative classic buckets into the log-histograms of `column`; rows with equal bounds go together.
 
-    Answers the share of counts in a lowest bucket wider than COARSE_SECONDS.
+    Answers the share of counts in a lowest bucket wider than COARSE_SECONDS; its bound goes into `floor`.
     """
     rows, row = np.unique(target, return_inverse=True)
     les, place = np.unique(bounds, return_inverse=True)
@@ -234,7 +258,9 @@ def _spread(column: Floats, target: Codes, bounds: Floats, values: Floats) -> fl
         flat = np.moveaxis(counts, 2, 1).reshape(-1, counts.shape[1])
         column[rows[members]] += rebin(upper, flat).reshape(len(members), times, BUCKETS)
         total += float(flat.sum())
-        coarse += float(flat[:, 0].sum()) if upper[0] >= COARSE_SECONDS else 0.0
+        if upper[0] >= COARSE_SECONDS:
+            coarse += float(flat[:, 0].sum())
+            floor[rows[members]] = np.maximum(floor[rows[members]], upper[0])
     return coarse / total if total else 0.0
 
 

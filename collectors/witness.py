@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,8 +51,13 @@ class Moment:
 
 
 def node_witness(evidence: EvidenceKind, tally: Tally, moment: Moment, time: int = 0) -> Witness:
-    """Keys are NodeKeys. Rows without a finite count at `time` are left out."""
-    rows = np.flatnonzero(~np.isnan(tally.requests[:, time]))
+    """Keys are NodeKeys. A party of which no row has a finite count at `time` stays: it is seen, and unknown."""
+    told = ~np.isnan(tally.requests[:, time])
+    known = {key.party for key, good in zip(tally.keys, told.tolist(), strict=True) if good and _is_node(key)}
+    rows = np.array(
+        [row for row, key in enumerate(tally.keys) if told[row] or (_is_node(key) and key.party not in known)],
+        np.int64,
+    )
     keys = [key for row in rows if isinstance(key := tally.keys[row], NodeKey)]
     parties = Parties()
     requests = tally.requests[rows, time]
@@ -62,8 +68,13 @@ def node_witness(evidence: EvidenceKind, tally: Tally, moment: Moment, time: int
         raw=requests,
         latency=tally.latency[rows, time],
         versions=tuple(key.version for key in keys),
+        floor=tally.floor[rows],
     )
     return Witness(evidence, moment.as_of, moment.window, parties.all(), nodes, no_edge_traffic())
+
+
+def _is_node(key: Hashable) -> TypeGuard[NodeKey]:
+    return isinstance(key, NodeKey)
 
 
 def edge_witness(evidence: EvidenceKind, tally: Tally, moment: Moment, time: int = 0) -> Witness:
@@ -78,6 +89,7 @@ def edge_witness(evidence: EvidenceKind, tally: Tally, moment: Moment, time: int
         failed=tally.failed[rows, time],
         caller_errors=tally.caller_errors[rows, time],
         client_latency=tally.latency[rows, time],
+        floor=tally.floor[rows],
     )
     return Witness(evidence, moment.as_of, moment.window, parties.all(), no_node_traffic(), edges)
 
@@ -91,6 +103,8 @@ def edge_traffic(
     caller_errors: Floats,
     client_latency: Floats | None = None,
     server_latency: Floats | None = None,
+    floor: Floats | None = None,
+    notes: tuple[str, ...] = (),
 ) -> EdgeTraffic:
     """Columns of edges, one row per key; a latency that nobody measured is all zero."""
     nothing = np.zeros((len(keys), BUCKETS))
@@ -106,4 +120,6 @@ def edge_traffic(
         server_latency=nothing if server_latency is None else server_latency,
         protocol=tuple(key.protocol for key in keys),
         kind=kinds,
+        floor=floor,
+        notes=notes if any(notes) else (),
     )

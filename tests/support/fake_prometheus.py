@@ -17,6 +17,7 @@ class FakePrometheus:
     def __init__(self, metrics: Mapping[str, Iterable[str]] | None = None) -> None:
         self.metrics = {name: list(labels) for name, labels in (metrics or {}).items()}
         self.answers: list[tuple[str, Callable[[Request], Reply]]] = []
+        self.vectors: list[tuple[str, list[Series], Mapping[str, Any]]] = []
         self.override: Callable[[Request], Reply | None] = lambda _request: None
         self.server = HttpFake(self._answer)
         self.url = self.server.url
@@ -27,9 +28,8 @@ class FakePrometheus:
         return [r for r in self.server.requests if r.path.endswith(("/query", "/query_range"))]
 
     def on(self, piece: str, series: Iterable[Series], **more: Any) -> None:
-        """A query that contains `piece` answers these series as a vector; the first match wins."""
-        held = list(series)
-        self.answers.append((piece, lambda request: _vector(request, held, more)))
+        """A query that contains `piece` answers these series as a vector, with those of its other pieces."""
+        self.vectors.append((piece, list(series), more))
 
     def says(self, piece: str, reply: Reply) -> None:
         """A query that contains `piece` gets exactly this."""
@@ -72,7 +72,10 @@ class FakePrometheus:
         for piece, reply in self.answers:
             if piece in request.params.get("query", ""):
                 return reply(request)
-        return _vector(request, [], {})
+        query = request.params.get("query", "")
+        matching = [(series, more) for piece, series, more in self.vectors if piece in query]
+        held = [one for series, _ in matching for one in series]
+        return _vector(request, held, matching[0][1] if matching else {})
 
 
 def good(data: object, **more: Any) -> Reply:
