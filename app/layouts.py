@@ -28,13 +28,16 @@ from app.store.engine import Store
 from app.understand import layout
 from app.understand.layout import Pair, Place
 from app.understand.layout_child import write_frame
-from app.understand.view import ViewOptions, map_view, select
+from app.understand.selection import NO_FACTS, Facts
+from app.understand.view import View, ViewOptions, map_view, select
 
 log = logging.getLogger("quarterdeck.layouts")
 
 DEADLINE = 5.0  # seconds a job may take before its process is killed
 QUICK_DEADLINE = 2.0
 REDRAWN_ABOVE = 0.30  # share of new nodes at which a view is laid out anew
+ANOTHER_ABOVE = 0.70  # the same of a view that shows others from time to time
+MOST_KEPT = 900  # places of such a view, before those of nodes that are away are given up
 _CHILD = (sys.executable, "-m", "app.understand.layout_child")
 _places = msgspec.msgpack.Decoder(list[tuple[float, float]])
 
@@ -155,25 +158,46 @@ def view_name(cluster: str, group: str = "none", focus: str | None = None) -> st
     return cluster if group == "none" else f"{cluster}|{group}"
 
 
+def name_of(cluster: str, asked: ViewOptions, view: View) -> str:
+    """The name of the drawing that shows a view; trees, paths and problems have their own."""
+    if asked.focus and asked.target:
+        return f"{cluster}|path|{asked.focus}|{asked.target}"
+    if asked.focus and asked.direction != "any":
+        return f"{cluster}|{asked.direction}|{asked.focus}"
+    if asked.focus or view.mode == "all":
+        return view_name(cluster, asked.group, asked.focus)
+    return view_name(f"{cluster}|{'overview' if view.calm else 'problems'}", asked.group)
+
+
 def map_document(
     store: Store,
     topology: Topology,
     options: ViewOptions | None = None,
     *,
+    facts: Mapping[str, Facts] = NO_FACTS,
     version: str = "",
     now: datetime | None = None,
     tidy: bool = False,
     still: bool = False,
     process: LayoutProcess | None = None,
 ) -> dict[str, Any]:
-    """The drawable form of a topology (UI.md 6.1), its nodes placed. Raises NotFound and StoreError.
+    """The drawable form of a topology (UI.md 6.1), its nodes placed. Raises NotFound, BadInput and StoreError.
 
     `still`: a look at the past, for which a known view is never laid out anew.
     """
     asked = options or ViewOptions()
-    view = select(topology, asked)
-    name = view_name(topology.cluster, asked.group, asked.focus)
-    drawing = arrange(store, name, view.ids, view.pairs, process=process, tidy=tidy, still=still)
+    view = select(topology, asked, facts)
+    name = name_of(topology.cluster, asked, view)
+    drawing = arrange(
+        store,
+        name,
+        view.ids,
+        view.pairs,
+        process=process,
+        tidy=tidy,
+        still=still,
+        changing=view.mode == "problems",
+    )
     return map_view(
         topology,
         view,
@@ -196,12 +220,14 @@ def arrange(
     process: LayoutProcess | None = None,
     tidy: bool = False,
     still: bool = False,
+    changing: bool = False,
 ) -> Drawing:
     """Places for all `ids` of a view; what is new is stored.
 
     Known nodes stay where they are. All is laid out anew when the view was never drawn, when more than
     REDRAWN_ABOVE of its nodes are new (unless `still`), or when `tidy`; pinned nodes stay even then.
-    Raises StoreError.
+    `changing`: the view shows others from time to time; then places of those that are away stay theirs, and
+    only a view of which hardly a node is known is laid out anew. Raises StoreError.
     """
     pairs = list(edges)
     with store.reading() as session:
@@ -210,13 +236,17 @@ def arrange(
     new = [key for key in ids if key not in known]
     if not new and not tidy:
         return Drawing(known)
-    redrawn = len(new) > REDRAWN_ABOVE * len(ids) and not (still and stored)
+    limit = ANOTHER_ABOVE if changing else REDRAWN_ABOVE
+    redrawn = len(new) > limit * len(ids) and not (still and stored)
     if tidy or redrawn:
         found, approximate = _anew(ids, pairs, process or shared())
     else:
-        found, approximate = layout.beside(_spots(known), new, pairs), False
+        found, approximate = layout.beside(_spots(stored if changing else known), new, pairs), False
     pinned = {key: place for key, place in known.items() if place[2]}
     with store.begin() as session:
+        if changing and (tidy or redrawn or len(stored) + len(new) > MOST_KEPT):
+            away = stored.keys() - known.keys()
+            positions.forget(session, view, [key for key in away if not stored[key][2]])
         positions.place(session, view, {key: place for key, place in found.items() if key not in pinned})
     placed = {key: (x, y, False) for key, (x, y) in found.items()}
     algorithm = "layered" if len(ids) <= layout.LAYERED_UP_TO else "springs"

@@ -12,6 +12,8 @@ from typing import Any
 
 from app.config import format_duration, parse_duration
 from app.errors import BadInput
+from app.understand.expression import LONGEST
+from app.understand.expression import parse as parse_expression
 
 MOST = 1000
 
@@ -68,6 +70,29 @@ def text(name: str, description: str, *, required: bool = False, longest: int = 
         return value
 
     return Parameter(name, description, parse, schema, required=required)
+
+
+def expression(name: str, description: str) -> Parameter:
+    """A find or hide expression; an error names the column and what was expected there."""
+    schema = {"type": "string", "maxLength": LONGEST, "examples": ["checkout err > 5%"]}
+
+    def parse(value: str) -> str:
+        parse_expression(value)
+        return value
+
+    return Parameter(name, description, parse, schema)
+
+
+def flag(name: str, description: str) -> Parameter:
+    """Yes or no."""
+    words = {"1": True, "true": True, "0": False, "false": False}
+
+    def parse(value: str) -> bool:
+        if value not in words:
+            raise ValueError("must be true or false")
+        return words[value]
+
+    return Parameter(name, description, parse, {"type": "boolean"}, default=False)
 
 
 def choice(name: str, description: str, choices: tuple[str, ...], default: str | None = None) -> Parameter:

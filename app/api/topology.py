@@ -9,7 +9,8 @@ from flask import Response
 
 from app.api import shapes
 from app.api.operation import api_blueprint, operation
-from app.api.query import AT, CLUSTER, NAMESPACE, choice, duration, integer, text
+from app.api.query import AT, CLUSTER, NAMESPACE, choice, duration, expression, flag, integer, text
+from app.understand.part import DIRECTIONS, FURTHEST, GROUPS, MODES
 from app.web import etag
 from app.web.access import current, requires
 from app.web.documents import Question
@@ -20,17 +21,23 @@ blueprint = api_blueprint("topology")
 _WINDOW = duration(
     "window", "Length of the window that rates cover.", None, timedelta(minutes=1), timedelta(days=30)
 )
-_GROUPS = ("none", "namespace", "team")
+_EXPRESSION = "An expression such as `checkout err > 5%` (docs/topology.md)."
 _QUERY = (
     CLUSTER,
     NAMESPACE,
     AT,
     _WINDOW,
     text("focus", "Only the surroundings of this node id."),
-    integer("depth", "How many hops around `focus`.", 1, 1, 5),
-    text("find", "Keep nodes visible whose name contains this (map view)."),
-    text("hide", "Leave nodes out whose name contains this."),
-    choice("group", "Fold these; none: fold only what does not fit (map view).", _GROUPS, "none"),
+    integer("depth", f"How many hops around `focus`; {FURTHEST}: as far as it goes.", 1, 1, FURTHEST),
+    choice("dir", "Which way: any, up (callers), down (callees), both (the two trees).", DIRECTIONS, "any"),
+    text("target", "With `focus`: only what lies on a path between the two."),
+    choice(
+        "mode", "What is drawn apart: problems first, all, auto: problems if all is too much.", MODES, "auto"
+    ),
+    flag("errors", "Only what is failing or degraded, and its ends."),
+    expression("find", f"Only what this selects; on a map it is marked and never folded. {_EXPRESSION}"),
+    expression("hide", f"Leave out what this selects; it wins over `find`. {_EXPRESSION}"),
+    choice("group", "Fold these; none: fold only what does not fit (map view).", GROUPS, "none"),
     text("folded", "Groups to fold, separated by commas (map view)."),
     text("opened", "Groups never to fold, separated by commas (map view)."),
     choice("view", "full: everything; map: what fits a drawing, with positions.", ("full", "map"), "full"),
@@ -51,6 +58,10 @@ def topology(query: dict[str, Any]) -> Response:
         window=query["window"],
         focus=query["focus"] or None,
         depth=query["depth"],
+        direction=query["dir"],
+        target=(query["target"] or None) if query["focus"] else None,
+        mode=query["mode"],
+        errors=query["errors"],
         find=query["find"] or None,
         hide=query["hide"],
         group=query["group"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from sqlalchemy import false, select, update
 from sqlalchemy.orm import Session
@@ -35,6 +35,11 @@ def unpin_all(session: Session, view: str) -> None:
     """Give every node of a view back to the layout; nothing moves until the next layout."""
     session.execute(update(table).where(table.c.view == view).values(pinned=False))
     topics.bump(session, "topology")
+
+
+def forget(session: Session, view: str, nodes: Collection[str]) -> None:
+    """Give the places of these nodes of a view away."""
+    session.execute(table.delete().where(table.c.view == view, table.c.node.in_(nodes)))
 
 
 def clear(session: Session, view: str) -> None:

@@ -15,7 +15,7 @@ NAMELESS = "(no name)"
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """A namespace (or team) to be drawn as one node."""
+    """A namespace, team or cluster to be drawn as one node."""
 
     home: str
     group: str
@@ -23,8 +23,9 @@ class Fold:
 
     @property
     def id(self) -> str:
-        """`cluster:~group:namespace/<name>`."""
-        return f"{self.members[0].cluster}:~group:{id_part(self.group)}/{id_part(self.home)}"
+        """`cluster:~group:namespace/<name>`, of the first cluster by name where it spans several."""
+        cluster = min(node.cluster for node in self.members)
+        return f"{cluster}:~group:{id_part(self.group)}/{id_part(self.home)}"
 
     @property
     def unknown(self) -> int:
@@ -33,7 +34,12 @@ class Fold:
 
 
 def fold_home(nodes: Sequence[Node], edges: Iterable[Edge], group: str) -> dict[str, str]:
-    """Group name per node id. A store or queue belongs to the one group that uses it, else to SHARED."""
+    """Group name per node id. A store or queue belongs to the one group that uses it, else to SHARED.
+
+    group: `team`, `cluster`, or the namespace for anything else; a cluster holds all that is in it.
+    """
+    if group == "cluster":
+        return {node.id: node.cluster for node in nodes}
     services = {n.id: _own_home(n, group) for n in nodes if n.kind is NodeKind.SERVICE}
     own = dict(services)
     users: dict[str, set[str]] = defaultdict(set)
@@ -49,7 +55,8 @@ def fold_home(nodes: Sequence[Node], edges: Iterable[Edge], group: str) -> dict[
 
 
 def _own_home(node: Node, group: str) -> str:
-    return (node.owner if group == "team" else node.namespace) or NAMELESS
+    own = {"team": node.owner, "cluster": node.cluster}.get(group, node.namespace)
+    return own or NAMELESS
 
 
 def group_node(fold: Fold) -> Node:
@@ -63,7 +70,7 @@ def group_node(fold: Fold) -> Node:
         id=fold.id,
         name=fold.home,
         kind=NodeKind.SERVICE,
-        cluster=fold.members[0].cluster,
+        cluster=min(node.cluster for node in fold.members),
         health=Health(worst.health.status, worst.health.since, (Reason("group", told),)),
         namespace=fold.home if fold.group == "namespace" else None,
         as_of=min((node.as_of for node in fold.members if node.as_of), default=None),

@@ -1,49 +1,56 @@
-"""What of the topology is drawn: filter, focus, folded namespaces and the caps of a drawing (UI.md 6.1, 6.2).
+"""What of the topology is drawn: the part asked for, problems first, folded groups, the caps (UI.md 6.1, 6.2).
 
 `select` decides and tells why something is missing; `map_view` writes the decision down with positions.
-The table twin uses the whole topology, never this.
+The table twin uses the uncut part, never this.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import blake2s
 from typing import Any
 from urllib.parse import quote
 
-from app.errors import NotFound
 from app.model.fleet import Edge, HealthStatus, Node, NodeKind, Topology
 from app.understand import document
 from app.understand.folding import SHARED, Fold, fold_home, folded_edges, group_node
+from app.understand.part import (
+    FURTHEST,
+    MAX_EDGES,
+    MAX_NODES,
+    TROUBLE,
+    Found,
+    Part,
+    Trouble,
+    ViewOptions,
+    distances,
+    mode_of,
+    narrow,
+    neighbourhood,
+    only,
+    services_of,
+    trouble,
+)
+from app.understand.selection import NO_FACTS, Facts
 
-MAX_NODES = 300
-MAX_EDGES = 1000
+__all__ = [
+    "MAX_EDGES",
+    "MAX_NODES",
+    "DrawnNode",
+    "View",
+    "ViewOptions",
+    "distances",
+    "href",
+    "map_view",
+    "neighbourhood",
+    "select",
+]
+
 GROUP = "group"
-_TROUBLE = frozenset({HealthStatus.FAILING, HealthStatus.DEGRADED})
-
-
-@dataclass(frozen=True, slots=True)
-class ViewOptions:
-    """What a viewer asks for.
-
-    group: `none` folds namespaces only as far as the caps ask for it, `namespace` and `team` fold all of them.
-    find, hide: parts of names. folded, opened: groups to fold, and never to fold.
-    """
-
-    namespaces: frozenset[str] = frozenset()
-    focus: str | None = None
-    depth: int = 1
-    group: str = "none"
-    find: str = ""
-    hide: str = ""
-    selected: str | None = None
-    folded: frozenset[str] = frozenset()
-    opened: frozenset[str] = frozenset()
-    max_nodes: int = MAX_NODES
-    max_edges: int = MAX_EDGES
+_BY = {"none": "namespace"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,11 @@ class DrawnNode:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The drawable part of a topology. `why` = sentences about what is not drawn; `table_first` = too much anyway."""
+    """The drawable part of a topology.
+
+    why: sentences about what is not drawn. table_first: too much anyway. mode: `problems` or `all`; calm = it
+    shows problems first and there are none. found: what `find` selected, None = nothing is looked for.
+    """
 
     nodes: tuple[DrawnNode, ...]
     edges: tuple[Edge, ...]
@@ -72,6 +83,9 @@ class View:
     depth: int
     why: tuple[str, ...] = ()
     table_first: bool = False
+    mode: str = "all"
+    calm: bool = False
+    found: Found | None = None
 
     @property
     def ids(self) -> list[str]:
@@ -84,16 +98,22 @@ class View:
         return [(edge.source, edge.target) for edge in self.edges]
 
 
-def select(topology: Topology, options: ViewOptions | None = None) -> View:
-    """Apply the steps of UI.md 6.2 in their order. Raises NotFound for an unknown focus."""
+def select(
+    topology: Topology, options: ViewOptions | None = None, facts: Mapping[str, Facts] = NO_FACTS
+) -> View:
+    """Apply the steps of UI.md 6.2 in their order. Raises NotFound for an unknown focus, BadInput for an expression."""
     asked = options or ViewOptions()
-    why: list[str] = []
-    nodes, edges = _filtered(topology, asked)
-    depth = asked.depth
-    if asked.focus is not None:
-        nodes, edges, depth = _focused(topology, nodes, edges, asked, why)
-    kept = _visible_alone(nodes, asked)
-    drawn, edges = _fold(nodes, edges, kept, asked, why)
+    part = narrow(topology, asked, facts)
+    why = list(part.notes)
+    part, depth = _nearer(part, asked, why)
+    nodes = list(part.topology.nodes)
+    first = None
+    if mode_of(part.topology, asked) == "problems":
+        homes = fold_home(nodes, part.topology.edges, asked.group)
+        first = trouble(part.topology, asked.max_nodes - len(set(homes.values())))
+        why.append(_in_words(part.topology, first, _BY.get(asked.group, asked.group)))
+    kept = _visible_alone(nodes, asked, part, first)
+    drawn, edges = _fold(nodes, list(part.topology.edges), kept, asked, why, first)
     shown = _capped(edges, asked.max_edges, why)
     return View(
         nodes=tuple(drawn),
@@ -103,69 +123,53 @@ def select(topology: Topology, options: ViewOptions | None = None) -> View:
         depth=depth,
         why=tuple(why),
         table_first=len(drawn) > asked.max_nodes,
+        mode="problems" if first else "all",
+        calm=first is not None and not first.ids,
+        found=part.found,
     )
 
 
-def _filtered(topology: Topology, asked: ViewOptions) -> tuple[list[Node], list[Edge]]:
-    """The user's filter: chosen namespaces with the stores and queues they talk to, minus what `hide` names."""
-    nodes = list(topology.nodes)
-    if asked.namespaces:
-        chosen = {n.id for n in nodes if (n.namespace or "") in asked.namespaces}
-        touched = {
-            end for e in topology.edges if {e.source, e.target} & chosen for end in (e.source, e.target)
-        }
-        nodes = [n for n in nodes if n.id in chosen or (n.id in touched and n.kind is not NodeKind.SERVICE)]
-    if asked.hide:
-        hidden = asked.hide.casefold()
-        nodes = [n for n in nodes if hidden not in n.name.casefold() or n.id == asked.focus]
-    ids = {node.id for node in nodes}
-    return nodes, [e for e in topology.edges if e.source in ids and e.target in ids]
-
-
-def _focused(
-    topology: Topology, nodes: list[Node], edges: list[Edge], asked: ViewOptions, why: list[str]
-) -> tuple[list[Node], list[Edge], int]:
-    by_id = {node.id: node for node in topology.nodes}
-    if asked.focus not in by_id:
-        raise NotFound(f"there is no node {asked.focus!r} in this topology")
+def _nearer(part: Part, asked: ViewOptions, why: list[str]) -> tuple[Part, int]:
+    """The part with fewer hops around the focus where it is too much to draw."""
     depth = max(asked.depth, 0)
-    hops = distances(asked.focus, topology.edges if asked.namespaces else edges)
-    while depth > 1 and sum(1 for hop in hops.values() if hop <= depth) > asked.max_nodes:
-        depth -= 1
-    if depth < asked.depth:
-        why.append(f"{asked.depth} hops are too many to draw: {depth} shown")
-    near = {key for key, hop in hops.items() if hop <= depth}
-    picked = [by_id[key] for key in near if key in by_id]
-    known = {node.id for node in nodes} | {asked.focus}
-    picked = sorted((n for n in picked if n.id in known), key=lambda n: (n.health.status.rank, n.id))
-    ids = {node.id for node in picked}
-    return picked, [e for e in edges if e.source in ids and e.target in ids], depth
+    if part.hops is None or asked.target is not None:
+        return part, depth
+    far = min(depth, max(part.hops.values(), default=0))
+    while far > 1 and sum(hop <= far for hop in part.hops.values()) > asked.max_nodes:
+        far -= 1
+    if far >= max(part.hops.values(), default=0):
+        return part, depth
+    what = "All of it is" if depth == FURTHEST else f"{depth} hops are"
+    why.append(
+        f"{what} too many to draw: {far} shown" if depth != FURTHEST else f"{what} too much: {far} hops shown"
+    )
+    ids = [key for key, hop in part.hops.items() if hop <= far]
+    return replace(part, topology=only(part.topology, ids, of=part.topology)), far
 
 
-def distances(start: str, edges: Iterable[Edge]) -> dict[str, int]:
-    """Hops from a node to every node it is connected with, whoever calls whom."""
-    near: dict[str, set[str]] = defaultdict(set)
-    for edge in edges:
-        near[edge.source].add(edge.target)
-        near[edge.target].add(edge.source)
-    hops, border = {start: 0}, [start]
-    for node in border:
-        for other in near[node]:
-            if other not in hops:
-                hops[other] = hops[node] + 1
-                border.append(other)
-    return hops
+def _in_words(topology: Topology, first: Trouble, by: str) -> str:
+    """What problems-first shows, as a sentence."""
+    fleet = f"{services_of(topology.nodes)} services"
+    if not first.ids:
+        return f"{fleet}, none failing or degraded; shown: every {by} as one, and what stands alone"
+    bad = f"{first.nodes} with problems"
+    if first.edges and not first.nodes:
+        bad = f"{first.edges} connections with problems"
+    around = f" and what is within {first.hops} hop{'s' * (first.hops > 1)}" if first.hops else ""
+    return f"{fleet}; shown: {bad}{around}; what they touch beyond is folded by {by}"
 
 
-def _visible_alone(nodes: Iterable[Node], asked: ViewOptions) -> set[str]:
-    """Failing, focused, selected and found nodes are never folded."""
-    wanted = asked.find.casefold()
+def _visible_alone(nodes: Sequence[Node], asked: ViewOptions, part: Part, first: Trouble | None) -> set[str]:
+    """Failing, focused, selected and found nodes, and what problems-first is about, are never folded."""
+    found = part.found.nodes if part.found else frozenset()
+    near = first.ids if first else frozenset()
     return {
         node.id
         for node in nodes
-        if node.health.status is HealthStatus.FAILING
-        or node.id in (asked.focus, asked.selected)
-        or (wanted and wanted in node.name.casefold())
+        if (node.health.status is HealthStatus.FAILING and first is None)
+        or node.id in (asked.focus, asked.target, asked.selected)
+        or node.id in found
+        or node.id in near
     }
 
 
@@ -173,34 +177,52 @@ def _visible_alone(nodes: Iterable[Node], asked: ViewOptions) -> set[str]:
 
 
 def _fold(
-    nodes: list[Node], edges: list[Edge], kept: set[str], asked: ViewOptions, why: list[str]
+    nodes: list[Node],
+    edges: list[Edge],
+    kept: set[str],
+    asked: ViewOptions,
+    why: list[str],
+    first: Trouble | None,
 ) -> tuple[list[DrawnNode], list[Edge]]:
     homes = fold_home(nodes, edges, asked.group)
     members: dict[str, list[Node]] = defaultdict(list)
     for node in nodes:
         if node.id not in kept and (home := homes.get(node.id)) is not None and home not in asked.opened:
             members[home].append(node)
-    folds = _chosen(members, len(nodes), asked, why)
+    folds = _chosen(members, len(nodes), asked, why, everything=first is not None)
     inside = {node.id: fold for fold in folds.values() for node in fold.members}
     drawn = [DrawnNode(node) for node in nodes if node.id not in inside]
-    drawn += [DrawnNode(group_node(fold), len(fold.members), fold.unknown, GROUP) for fold in folds.values()]
+    groups = [DrawnNode(group_node(fold), len(fold.members), fold.unknown, GROUP) for fold in folds.values()]
+    lines = folded_edges(edges, {key: fold.id for key, fold in inside.items()})
+    if first is not None and first.ids:
+        groups, lines = _touching(groups, lines)
+    drawn += groups
     drawn.sort(key=lambda d: (d.node.health.status.rank, -(d.node.rps or 0.0), d.node.id))
-    return drawn, folded_edges(edges, {key: fold.id for key, fold in inside.items()})
+    return drawn, lines
+
+
+def _touching(groups: list[DrawnNode], edges: list[Edge]) -> tuple[list[DrawnNode], list[Edge]]:
+    """Groups that a node drawn by itself talks with; what groups have among themselves is left to the table."""
+    folded = {group.node.id for group in groups}
+    lines = [edge for edge in edges if edge.source not in folded or edge.target not in folded]
+    linked = {end for edge in lines for end in (edge.source, edge.target)}
+    return [group for group in groups if group.node.id in linked], lines
 
 
 def _chosen(
-    members: Mapping[str, list[Node]], count: int, asked: ViewOptions, why: list[str]
+    members: Mapping[str, list[Node]], count: int, asked: ViewOptions, why: list[str], *, everything: bool
 ) -> dict[str, Fold]:
     """Groups to fold: those asked for, then without trouble, then the others, largest first, until it fits."""
-    by = "team" if asked.group == "team" else "namespace"
-    wanted = asked.folded if asked.group == "none" else members.keys() - {SHARED}
+    by = _BY.get(asked.group, asked.group)
+    wanted = set(asked.folded) if asked.group == "none" else members.keys() - {SHARED}
+    wanted = set(members) if everything else wanted
     folds = {home: Fold(home, by, tuple(members[home])) for home in sorted(wanted & members.keys())}
     count -= sum(len(fold.members) - 1 for fold in folds.values())
     told = {False: 0, True: 0}
     by_size = sorted(members, key=lambda home: (-len(members[home]), home))
     for troubled in (False, True):
         for home in by_size:
-            has_trouble = any(node.health.status in _TROUBLE for node in members[home])
+            has_trouble = any(node.health.status in TROUBLE for node in members[home])
             if (
                 count <= asked.max_nodes
                 or home in folds
@@ -220,10 +242,10 @@ def _chosen(
 
 def _capped(edges: list[Edge], most: int, why: list[str]) -> list[Edge]:
     """All unhealthy edges first, then by rate; the rest is told in one line."""
-    ranked = sorted(edges, key=lambda e: (e.health.status not in _TROUBLE, -(e.rps or 0.0), e.id))
+    ranked = sorted(edges, key=lambda e: (e.health.status not in TROUBLE, -(e.rps or 0.0), e.id))
     rest = ranked[most:]
     if rest:
-        word = "healthy quiet" if all(e.health.status not in _TROUBLE for e in rest) else "quiet"
+        word = "healthy quiet" if all(e.health.status not in TROUBLE for e in rest) else "quiet"
         noun = "connection" if len(rest) == 1 else "connections"
         why.append(f"{len(rest)} {word} {noun} not drawn")
     return ranked[:most]
@@ -251,7 +273,7 @@ def map_view(
         "as_of": document.instant(topology.as_of),
         "version": version,
         "window_seconds": topology.window.total_seconds(),
-        "view": {"focus": asked.focus, "depth": view.depth, "group": asked.group},
+        "view": _asked(asked, view),
         "layout": {
             "view": name,
             "algorithm": algorithm,
@@ -260,7 +282,11 @@ def map_view(
             "height": max((y for _, y in places), default=0.0),
             "approximate": approximate,
         },
-        "nodes": _nodes(view.nodes, places) | {"pinned": [_pinned(positions.get(key)) for key in view.ids]},
+        "nodes": _nodes(view.nodes, places)
+        | {
+            "pinned": [_pinned(positions.get(key)) for key in view.ids],
+            "found": [view.found is not None and key in view.found.nodes for key in view.ids],
+        },
         "edges": _edges(view),
         "cut": {
             "nodes_total": view.nodes_total,
@@ -271,6 +297,23 @@ def map_view(
             "table_first": view.table_first,
         },
         "freshness": document.freshness(topology.freshness, now or topology.as_of),
+    }
+
+
+def _asked(asked: ViewOptions, view: View) -> dict[str, Any]:
+    """What the drawing answers, and how much `find` found (None = nothing is looked for)."""
+    return {
+        "focus": asked.focus,
+        "depth": view.depth,
+        "direction": asked.direction,
+        "target": asked.target,
+        "group": asked.group,
+        "mode": view.mode,
+        "errors": asked.errors,
+        "find": asked.find,
+        "hide": asked.hide,
+        "nodes_found": len(view.found.own) if view.found else None,
+        "edges_found": len(view.found.edges) if view.found else None,
     }
 
 
@@ -322,6 +365,7 @@ def _edges(view: View) -> dict[str, list[Any]]:
         "p95_seconds": [e.latency.p95 for e in view.edges],
         "evidence": [document.sources(e.evidence) for e in view.edges],
         "as_of": [document.instant(e.as_of) for e in view.edges],
+        "found": [view.found is not None and view.found.has(e) for e in view.edges],
     }
 
 
@@ -331,15 +375,3 @@ def href(node: Node) -> str:
         cluster, namespace, name = (*node.id.split(":", 2), "", "")[:3]
         return "/services/" + "/".join(quote(part, safe="") for part in (cluster, namespace, name))
     return f"/nodes?id={quote(node.id, safe='')}"
-
-
-def neighbourhood(topology: Topology, focus: str, hops: int) -> Topology:
-    """The part within `hops` of a node, uncut. Raises NotFound for an unknown node."""
-    if all(node.id != focus for node in topology.nodes):
-        raise NotFound("The node in focus is not seen at that time.")
-    near = {key for key, hop in distances(focus, topology.edges).items() if hop <= hops}
-    return replace(
-        topology,
-        nodes=tuple(node for node in topology.nodes if node.id in near),
-        edges=tuple(edge for edge in topology.edges if edge.source in near and edge.target in near),
-    )

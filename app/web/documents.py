@@ -7,19 +7,18 @@ documents of recent versions, as far as they are still kept.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from app import clock, layouts
-from app.errors import NotFound
-from app.model.fleet import Topology
-from app.understand import document, view
-from app.understand.view import ViewOptions
+from app.understand import document
+from app.understand.part import ViewOptions, matching, narrow
 from app.web.cache import Cache
 from app.web.etag import Bytes
+from app.web.facts import facts_for
 from app.web.reader import Reader
 
 if TYPE_CHECKING:
@@ -42,6 +41,10 @@ class Question:
     window: timedelta | None = None
     focus: str | None = None
     depth: int = 1
+    direction: str = "any"
+    target: str | None = None
+    mode: str = "auto"
+    errors: bool = False
     find: str | None = None
     hide: str | None = None
     group: str = "none"
@@ -77,7 +80,7 @@ class Documents:
         self._packed: Cache[Packed] = Cache(_MOST_PACKED, size=len)
 
     def topology(self, question: Question, visibility: str, *, since: str | None = None) -> Bytes:
-        """The document as bytes. Raises NotFound for an unknown cluster or focus."""
+        """The document as bytes. Raises NotFound for an unknown cluster or focus, BadInput for an expression."""
         revision = self._reader.revision(*_TOPICS)
         # Ages are told inside, so a version also moves slowly by itself.
         version = f"t{revision}.{int(self._monotonic() // _AGE_SECONDS):x}"
@@ -103,48 +106,33 @@ class Documents:
 
     def _document(self, question: Question, version: str) -> dict[str, Any]:
         topology = self._reader.topology(question.cluster, question.at, question.window)
+        options = _options(question)
+        facts = facts_for(self._reader, topology, options)
         if question.view == "map":
-            options = _options(topology, question)
             return layouts.map_document(
                 self._store,
                 topology,
                 options,
+                facts=facts,
                 version=version,
                 now=clock.now(),
                 still=question.at is not None,
             )
-        shown = part_of(topology, question)
+        shown = matching(narrow(topology, options, facts))
         places = self._reader.positions(layouts.view_name(topology.cluster))
         make = document.columnar if question.columnar else document.document
         return make(shown, places, version=version, now=clock.now())
 
 
-def part_of(topology: Topology, question: Question) -> Topology:
-    """The part of the fleet that was asked for, uncut. Raises NotFound for a focus that is not seen."""
-    shown = topology
-    if question.focus is not None:
-        shown = view.neighbourhood(topology, question.focus, question.depth)
-    namespaces = frozenset({question.namespace} if question.namespace else ())
-    if not namespaces and not question.hide:
-        return shown
-    most = len(topology.nodes) + len(topology.edges) + 1
-    wide = ViewOptions(namespaces, hide=question.hide or "", max_nodes=most, max_edges=most)
-    kept = view.select(shown, wide)
-    ids, edges = set(kept.ids), {edge.id for edge in kept.edges}
-    return replace(
-        shown,
-        nodes=tuple(node for node in shown.nodes if node.id in ids),
-        edges=tuple(edge for edge in shown.edges if edge.id in edges),
-    )
-
-
-def _options(topology: Topology, question: Question) -> ViewOptions:
-    if question.focus is not None and all(node.id != question.focus for node in topology.nodes):
-        raise NotFound("The node in focus is not seen at that time.")
+def _options(question: Question) -> ViewOptions:
     return ViewOptions(
         namespaces=frozenset({question.namespace} if question.namespace else ()),
         focus=question.focus,
         depth=question.depth,
+        direction=question.direction,
+        target=question.target,
+        mode=question.mode,
+        errors=question.errors,
         find=question.find or "",
         hide=question.hide or "",
         group=question.group,
