@@ -25,11 +25,11 @@ export function attach(element) {
   if (last) show(last, { focus: false });
 }
 
-/** Show a fragment in the drawer and take the focus there.
- * @param {string} address */
-export async function openDrawer(address) {
+/** Show a fragment in the drawer and take the focus there, unless it opens by itself.
+ * @param {string} address @param {{focus?: boolean}} [options] */
+export async function openDrawer(address, { focus = true } = {}) {
   if (!drawer?.contains(document.activeElement)) opener = /** @type {HTMLElement | null} */ (document.activeElement);
-  await show(address, { focus: true });
+  await show(address, { focus });
 }
 
 /** @param {string} address @param {{focus: boolean}} options */
@@ -55,6 +55,7 @@ async function show(address, { focus }) {
   repaint(drawer);
   if (focus) drawer.focus();
   document.dispatchEvent(new CustomEvent("qd:morphed", { detail: drawer }));
+  document.dispatchEvent(new CustomEvent("qd:drawer", { detail: address }));
 }
 
 export function close() {
@@ -64,6 +65,7 @@ export function close() {
   drawer.replaceChildren();
   sessionStorage.removeItem(MEMORY);
   if (had && opener?.isConnected) opener.focus();
+  document.dispatchEvent(new CustomEvent("qd:drawer", { detail: "" }));
 }
 
 /** @param {KeyboardEvent} event */

@@ -25,14 +25,20 @@ export function attachOne(element) {
   setTimeout(leave, LIFE);
 }
 
-/** Show a message.
+/** Show a message, with a button for what may follow.
  * @param {string} sentence
- * @param {{error?: boolean}} [options] */
-export function toast(sentence, { error = false } = {}) {
+ * @param {{error?: boolean, action?: {label: string, run: () => void}}} [options] */
+export function toast(sentence, { error = false, action } = {}) {
   const element = document.createElement("div");
   element.className = error ? "toast toast-error" : "toast";
   element.setAttribute("role", error ? "alert" : "status");
   element.append(sentence);
+  if (action) {
+    const button = document.createElement("button");
+    Object.assign(button, { type: "button", className: "button button-quiet", textContent: action.label });
+    button.addEventListener("click", () => { element.remove(); action.run(); });
+    element.append(button);
+  }
   place?.append(element);
   attachOne(element);
   if (error) alarm(sentence);

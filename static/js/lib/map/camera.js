@@ -8,6 +8,8 @@ export class Camera {
     this.box = { x: 0, y: 0, w: 1000, h: 600 };
     this.world = { x: 0, y: 0, w: 1000, h: 600 };
     this.touched = false; // whether a person chose what is seen
+    this.covered = () => 0; // pixels at the right that something lies over
+    this.taken = (/** @type {PointerEvent} */ _event) => false; // whether a drag that begins here is somebody else's
     this.#drag();
     svg.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
   }
@@ -18,10 +20,10 @@ export class Camera {
   /** Show everything, but never larger than life. */
   fit() {
     this.touched = false;
-    const { clientWidth: width, clientHeight: height } = this.svg;
-    const scale = Math.max(this.world.w / (width || 1), this.world.h / (height || 1), 1);
+    const { clientWidth: width, clientHeight: height } = this.svg, free = Math.max(width - this.covered(), width / 3);
+    const scale = Math.max(this.world.w / (free || 1), this.world.h / (height || 1), 1);
     const w = width * scale, h = height * scale;
-    this.#set({ x: this.world.x + (this.world.w - w) / 2, y: this.world.y + (this.world.h - h) / 2, w, h });
+    this.#set({ x: this.world.x + (this.world.w - free * scale) / 2, y: this.world.y + (this.world.h - h) / 2, w, h });
   }
 
   /** @param {number} factor below 1 comes nearer @param {number} [cx] centre in world units @param {number} [cy] */
@@ -45,11 +47,12 @@ export class Camera {
   /** @param {number} dx share of the width @param {number} dy share of the height */
   pan(dx, dy) { this.touched = true; this.#set({ ...this.box, x: this.box.x + this.box.w * dx, y: this.box.y + this.box.h * dy }); }
 
-  /** Bring a point into sight if it is not. @param {number} x @param {number} y */
+  /** Bring a point into sight if it is not; what lies over the map counts as out of sight. @param {number} x @param {number} y */
   reveal(x, y) {
-    const { box } = this;
-    const inside = x > box.x + box.w * 0.08 && x < box.x + box.w * 0.92 && y > box.y + box.h * 0.08 && y < box.y + box.h * 0.92;
-    if (!inside) this.#set({ ...box, x: x - box.w / 2, y: y - box.h / 2 });
+    const { box } = this, w = box.w * (1 - this.covered() / (this.svg.clientWidth || 1));
+    const mx = Math.min(w * 0.08 + 60, w / 2), my = box.h * 0.08;
+    const inside = x > box.x + mx && x < box.x + w - mx && y > box.y + my && y < box.y + box.h - my;
+    if (!inside) this.#set({ ...box, x: x - w / 2, y: y - box.h / 2 });
   }
 
   /** @param {{x: number, y: number, w: number, h: number}} box */
@@ -78,7 +81,7 @@ export class Camera {
     const fingers = new Map();
     let moved = 0;
     this.svg.addEventListener("pointerdown", (event) => {
-      if (event.button !== 0) return;
+      if (event.button !== 0 || this.taken(event)) return;
       fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
       moved = 0;
     });

@@ -1,18 +1,25 @@
 // @ts-check
 /**
  * Draws a map view as SVG: nodes are links, edges are straight lines with an arrow at the callee.
- * A refresh with the same layout only changes attributes; known nodes keep their elements and places.
+ * A refresh only changes attributes that differ; known nodes keep their elements.
  */
-import { fit, HEIGHT, label, MARKS, OUTLINES, WIDTH } from "./shapes.js";
+import { brief, full, spot, worst } from "./labels.js";
+import { headFor, HEADS, straight, thickness } from "./line.js";
+import { HEIGHT, MARKS, OUTLINES, WIDTH } from "./shapes.js";
+import { fit, label, rate, share, SIGNS, time, words } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
+const NAME = "600 14px", FACT = "12.5px"; // as in topology.css; a cut name ends inside its box
+const ROOM = WIDTH - 34 - 12;
+const PIN = "M-3.5-5h7l-1 4 2.5 2.5h-4.4l-.6 4.5-.6-4.5h-4.4l2.5-2.5z";
 
 /** @typedef {{id: string[], name: string[], kind: string[], health: string[], reason: (string|null)[], x: number[], y: number[],
  *   rps: (number|null)[], error_ratio: (number|null)[], p95_seconds: (number|null)[], members: (number|null)[], href: (string|null)[],
- *   namespace: (string|null)[], unknown: (number|null)[]}} Nodes */
+ *   cluster: string[], namespace: (string|null)[], unknown: (number|null)[], pinned?: boolean[], found?: boolean[], mark?: (string|null)[]}} Nodes */
 /** @typedef {{id: string[], source: number[], target: number[], kind: string[], protocol: string[], health: string[],
- *   reason: (string|null)[], rps: (number|null)[], error_ratio: (number|null)[], p95_seconds: (number|null)[]}} Edges */
-/** @typedef {{version: string, view: {focus: string|null}, layout: {hash: string, width: number, height: number, approximate: boolean}, nodes: Nodes, edges: Edges,
+ *   reason: (string|null)[], rps: (number|null)[], error_ratio: (number|null)[], p95_seconds: (number|null)[], mark?: (string|null)[]}} Edges */
+/** @typedef {{version: string, as_of: string, view: {focus: string|null},
+ *   layout: {view?: string, hash: string, width: number, height: number, approximate: boolean}, nodes: Nodes, edges: Edges,
  *   cut: {nodes_total: number, nodes_shown: number, edges_total: number, edges_shown: number, why: string, table_first: boolean}}} View */
 
 /** @param {string} name @param {Record<string, string|number>} attributes */
@@ -22,30 +29,14 @@ export function make(name, attributes = {}) {
   return element;
 }
 
-/** @param {number|null} value */
-export const rate = (value) => value === null ? "no data" : value === 0 ? "no traffic"
-  : value >= 1000 ? `${(value / 1000).toFixed(1)} k rps` : value >= 10 ? `${Math.round(value)} rps` : `${value.toPrecision(2)} rps`;
-/** @param {number|null} value */
-export const share = (value) => value === null ? "no data" : `${Number((value * 100).toPrecision(2))} %`;
-/** @param {number|null} value */
-export const time = (value) => value === null ? "no data" : value < 1 ? `${Math.round(value * 1000)} ms` : `${value.toPrecision(2)} s`;
-
-/** Numbers of a row in words. @param {Nodes|Edges} rows @param {number} i */
-function words(rows, i) {
-  const parts = [rows.health[i]];
-  if (rows.reason[i]) parts.push(/** @type {string} */ (rows.reason[i]));
-  if (rows.error_ratio[i]) parts.push(`errors ${share(rows.error_ratio[i])}`);
-  if (rows.p95_seconds[i] !== null) parts.push(`p95 ${time(rows.p95_seconds[i])}`);
-  parts.push(rate(rows.rps[i]));
-  return parts.join(", ");
+/** Set what differs. @param {Element} element @param {string} name @param {string} value */
+function set(element, name, value) {
+  if (element.getAttribute(name) !== value) element.setAttribute(name, value);
 }
 
-/** Where a line from (x1, y1) meets the border of a node at (x2, y2). @param {number} x1 @param {number} y1 @param {number} x2 @param {number} y2 @param {string} kind */
-function border(x1, y1, x2, y2, kind) {
-  const dx = x1 - x2, dy = y1 - y2;
-  const w = (kind === "client" ? HEIGHT : WIDTH) / 2 + 2, h = HEIGHT / 2 + 2;
-  const scale = Math.min(dx === 0 ? Infinity : w / Math.abs(dx), dy === 0 ? Infinity : h / Math.abs(dy), 1);
-  return [x2 + dx * scale, y2 + dy * scale];
+/** @param {Element} element @param {string} text */
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
 }
 
 export class Drawing {
@@ -61,6 +52,8 @@ export class Drawing {
     /** @type {Map<string, SVGElement>} */ this.nodes = new Map();
     /** @type {Map<string, SVGElement>} */ this.edges = new Map();
     /** @type {View | null} */ this.view = null;
+    /** @type {Set<string>} */ this.pairs = new Set();
+    this.shown = false;
   }
 
   /** @param {View} view */
@@ -69,26 +62,44 @@ export class Drawing {
     this.#keep(this.nodes, view.nodes.id, this.nodeLayer, (id, i) => this.#node(id, i));
     view.nodes.id.forEach((id, i) => this.#paintNode(/** @type {SVGElement} */ (this.nodes.get(id)), i));
     this.#keep(this.edges, view.edges.id, this.edgeLayer, (id) => this.#edge(id));
-    const pairs = new Set(view.edges.id.map((_, i) => `${view.edges.source[i]} ${view.edges.target[i]}`));
-    view.edges.id.forEach((id, i) => this.#paintEdge(/** @type {SVGElement} */ (this.edges.get(id)), i, pairs));
-    this.#shown = true;
-    this.#labels(view);
+    this.pairs = new Set(view.edges.id.map((_, i) => `${view.edges.source[i]} ${view.edges.target[i]}`));
+    view.edges.id.forEach((id, i) => this.#paintEdge(/** @type {SVGElement} */ (this.edges.get(id)), i));
+    this.shown = true;
+    this.#labels();
   }
 
-  #shown = false;
+  /** Put a node somewhere; its lines follow. @param {number} i @param {number} x @param {number} y */
+  place(i, x, y) {
+    const { nodes, edges } = /** @type {View} */ (this.view);
+    nodes.x[i] = x;
+    nodes.y[i] = y;
+    this.nodes.get(nodes.id[i])?.setAttribute("transform", `translate(${x} ${y})`);
+    edges.id.forEach((id, one) => {
+      if (edges.source[one] === i || edges.target[one] === i) this.#paintEdge(/** @type {SVGElement} */ (this.edges.get(id)), one);
+    });
+  }
+
+  /** A node was put down: texts find their places again. @param {number} i @param {boolean} pinned */
+  settle(i, pinned) {
+    const { nodes } = /** @type {View} */ (this.view);
+    if (nodes.pinned) nodes.pinned[i] = pinned;
+    this.#paintNode(/** @type {SVGElement} */ (this.nodes.get(nodes.id[i])), i);
+    this.#labels();
+  }
 
   /** Elements for exactly these ids, the known ones kept. @param {Map<string, SVGElement>} known @param {string[]} ids
    * @param {Element} layer @param {(id: string, i: number) => SVGElement} build */
   #keep(known, ids, layer, build) {
-    const wanted = new Set(ids);
+    const wanted = new Set(ids), fresh = document.createDocumentFragment();
     for (const [id, element] of known) if (!wanted.has(id)) { element.remove(); known.delete(id); }
     ids.forEach((id, i) => {
       if (known.has(id)) return;
       const element = build(id, i);
-      if (known.size && this.#shown) element.classList.add("new");
+      if (this.shown) element.classList.add("new");
       known.set(id, element);
-      layer.append(element);
+      fresh.append(element);
     });
+    layer.append(fresh);
   }
 
   /** @param {string} id @param {number} i */
@@ -111,24 +122,35 @@ export class Drawing {
   /** @param {SVGElement} link @param {number} i */
   #paintNode(link, i) {
     const { nodes } = /** @type {View} */ (this.view);
-    const href = nodes.href[i] ?? unfold(nodes.name[i]);
-    link.setAttribute("href", href);
-    link.setAttribute("transform", `translate(${nodes.x[i]} ${nodes.y[i]})`);
-    link.setAttribute("data-health", nodes.health[i]);
-    link.toggleAttribute("data-unknown", nodes.kind[i] === "group" && (nodes.unknown[i] ?? 0) > 0);
+    const kind = nodes.kind[i], name = nodes.name[i];
+    set(link, "href", nodes.href[i] ?? unfold(name));
+    set(link, "transform", `translate(${nodes.x[i]} ${nodes.y[i]})`);
+    set(link, "data-health", nodes.health[i]);
+    link.toggleAttribute("data-unknown", kind === "group" && (nodes.unknown[i] ?? 0) > 0);
     const token = MARKS[nodes.health[i]] ?? "unknown";
     const mark = /** @type {Element} */ (link.querySelector(".mark"));
-    mark.setAttribute("href", `#h-${token}`);
-    mark.setAttribute("class", `mark mark-${token}`);
-    const { title, engine } = label(nodes.name[i], nodes.kind[i]);
-    const shown = fit(title, 16), fact = nodes.kind[i] === "client" ? "" : [engine, this.#fact(i)].filter(Boolean).join(", ");
-    /** @type {Element} */ (link.querySelector(".name")).textContent = shown;
+    set(mark, "href", `#h-${token}`);
+    set(mark, "class", `mark mark-${token}`);
+    const { title, engine } = label(name, kind);
+    const shown = fit(title, ROOM, NAME), fact = kind === "client" ? "" : [engine, this.#fact(i)].filter(Boolean).join(", ");
+    write(/** @type {Element} */ (link.querySelector(".name")), shown);
     const place = link.querySelector(".fact");
-    if (place) place.textContent = ` ${fact}`;
+    if (place) write(place, ` ${fit(fact, ROOM, FACT)}`);
+    this.#badge(link, "pin", nodes.pinned?.[i] ?? false, () => make("path", { class: "pin", d: PIN,
+      transform: `translate(${kind === "client" ? HEIGHT / 2 - 4 : WIDTH / 2 - 9} ${-HEIGHT / 2 + (kind === "external" ? 20 : 10)})` }));
+    if (nodes.mark) sign(link, nodes.mark[i], kind === "client" ? -HEIGHT / 2 + 4 : -WIDTH / 2 + 2, -HEIGHT / 2 + 2);
     // The name begins with what can be read on the map, so that it can be spoken (SC 2.5.3).
-    const parts = [[shown, fact].filter(Boolean).join(" "), shown === nodes.name[i] ? "" : nodes.name[i],
-      nodes.kind[i] === "group" ? `group of ${nodes.members[i]}${nodes.unknown[i] ? `, ${nodes.unknown[i]} unknown` : ""}` : nodes.kind[i]];
-    link.setAttribute("aria-label", `${parts.filter(Boolean).join(", ")}, ${words(nodes, i)} in`);
+    const parts = [[shown, fact].filter(Boolean).join(" "), shown === name ? "" : name,
+      kind === "group" ? `group of ${nodes.members[i]}${nodes.unknown[i] ? `, ${nodes.unknown[i]} unknown` : ""}` : kind,
+      nodes.pinned?.[i] ? "pinned" : ""];
+    set(link, "aria-label", `${parts.filter(Boolean).join(", ")}, ${words(nodes, i)} in`);
+  }
+
+  /** A small extra of a node, there or not. @param {Element} link @param {string} name @param {boolean} on @param {() => Element} build */
+  #badge(link, name, on, build) {
+    const present = link.querySelector(`:scope > .${name}`);
+    if (on && !present) link.append(build());
+    if (!on) present?.remove();
   }
 
   /** The one number that says most about a node. @param {number} i */
@@ -145,75 +167,66 @@ export class Drawing {
   /** @param {string} id */
   #edge(id) {
     const group = make("g", { class: "edge", "data-id": id });
-    group.append(make("path", { class: "hit" }), make("path", { class: "line" }), make("title"));
+    group.append(make("path", { class: "hit" }), make("path", { class: "line" }));
     return group;
   }
 
-  /** @param {SVGElement} group @param {number} i @param {Set<string>} pairs */
-  #paintEdge(group, i, pairs) {
+  /** @param {SVGElement} group @param {number} i */
+  #paintEdge(group, i) {
     const { nodes, edges } = /** @type {View} */ (this.view);
     const s = edges.source[i], t = edges.target[i];
-    const line = /** @type {Element} */ (group.querySelector(".line"));
-    const width = edges.rps[i] === null ? 1 : Math.min(6, Math.max(1, 1 + Math.log10(Math.max(1, /** @type {number} */ (edges.rps[i]))) * 1.6));
-    group.setAttribute("data-health", edges.health[i]);
-    group.setAttribute("data-kind", edges.kind[i]);
-    group.setAttribute("data-ends", `${nodes.id[s]} ${nodes.id[t]}`);
-    const path = s === t ? loop(nodes.x[s], nodes.y[s]) : straight(nodes, s, t, pairs.has(`${t} ${s}`));
-    for (const element of [line, /** @type {Element} */ (group.querySelector(".hit"))]) element.setAttribute("d", path);
-    line.setAttribute("stroke-width", width.toFixed(1));
-    line.setAttribute("marker-end", `url(#arrow-${MARKS[edges.health[i]] ?? "unknown"})`);
-    /** @type {Element} */ (group.querySelector("title")).textContent =
-      `${nodes.name[s]} to ${nodes.name[t]}, ${edges.protocol[i]}, ${words(edges, i)}`;
+    const [hit, line] = group.children, width = thickness(edges.rps[i]), head = headFor(width);
+    set(group, "data-health", edges.health[i]);
+    set(group, "data-kind", edges.kind[i]);
+    if (edges.mark) for (const name of Object.keys(SIGNS)) group.classList.toggle(`m-${name}`, edges.mark[i] === name);
+    const path = straight(nodes, s, t, this.pairs.has(`${t} ${s}`), HEADS[head] - 1);
+    set(line, "d", path);
+    set(hit, "d", path);
+    set(line, "stroke-width", width.toFixed(1));
+    set(line, "marker-end", `url(#arrow-${MARKS[edges.health[i]] ?? "unknown"}-${head})`);
   }
 
-  /** Labels on the ten worst edges, always. @param {View} view */
-  #labels({ edges }) {
-    const order = { failing: 0, degraded: 1 };
-    const worst = edges.id.map((_, i) => i).filter((i) => edges.health[i] in order)
-      .sort((a, b) => order[/** @type {"failing"} */ (edges.health[a])] - order[/** @type {"failing"} */ (edges.health[b])]
-        || (edges.rps[b] ?? 0) - (edges.rps[a] ?? 0)).slice(0, 10);
-    this.labelLayer.replaceChildren(...worst.map((i) => this.#label(i, (edges.error_ratio[i] ?? 0) >= 0.01
-      ? `err ${share(edges.error_ratio[i])}` : `p95 ${time(edges.p95_seconds[i])}`)));
+  /** Labels on the ten worst edges, always. */
+  #labels() {
+    const view = /** @type {View} */ (this.view);
+    /** @type {import("./labels.js").Box[]} */ const taken = [];
+    this.labelLayer.replaceChildren(...worst(view).map((i) => this.#label(i, brief(view, i), taken)));
   }
 
   /** Labels for these edges beside the worst ones, until the next call. @param {number[]} rows */
   ask(rows) {
     const view = /** @type {View} */ (this.view);
     this.labelLayer.querySelectorAll(".more").forEach((one) => one.remove());
-    this.edges.forEach((edge) => edge.classList.remove("asked"));
+    this.labelLayer.querySelectorAll("[visibility]").forEach((one) => one.removeAttribute("visibility"));
+    this.edgeLayer.querySelectorAll(".asked").forEach((edge) => edge.classList.remove("asked"));
+    /** @type {import("./labels.js").Box[]} */ const taken = [];
     for (const i of rows.slice(0, 12)) {
       this.edges.get(view.edges.id[i])?.classList.add("asked");
-      const told = [rate(view.edges.rps[i])];
-      if (view.edges.error_ratio[i]) told.push(`err ${share(view.edges.error_ratio[i])}`);
-      if (view.edges.p95_seconds[i] !== null) told.push(`p95 ${time(view.edges.p95_seconds[i])}`);
-      const text = this.#label(i, told.join(", "));
+      const text = this.#label(i, full(view, i), taken);
       text.classList.add("more");
       this.labelLayer.querySelector(`[data-row-label="${i}"]:not(.more)`)?.setAttribute("visibility", "hidden");
       this.labelLayer.append(text);
     }
-    if (!rows.length) this.labelLayer.querySelectorAll("[visibility]").forEach((one) => one.removeAttribute("visibility"));
   }
 
-  /** A text at the middle of an edge; beside it where the edge is too short to carry one. @param {number} i @param {string} said */
-  #label(i, said) {
-    const { nodes, edges } = /** @type {View} */ (this.view);
-    const s = edges.source[i], t = edges.target[i];
-    const flat = Math.abs(nodes.x[t] - nodes.x[s]) > WIDTH;
-    const text = make("text", { "data-row-label": i, x: (nodes.x[s] + nodes.x[t]) / 2 + (flat ? 0 : 10),
-      y: (nodes.y[s] + nodes.y[t]) / 2 + (flat ? -6 : 4), ...(flat ? {} : { class: "beside" }) });
+  /** @param {number} i @param {string} said @param {import("./labels.js").Box[]} taken */
+  #label(i, said, taken) {
+    const { x, y } = spot(/** @type {View} */ (this.view), i, said, taken);
+    const text = make("text", { "data-row-label": i, x: x.toFixed(1), y: y.toFixed(1) });
     text.textContent = said;
     return text;
   }
 }
 
-/** @param {Nodes} nodes @param {number} s @param {number} t @param {boolean} twoWay */
-function straight(nodes, s, t, twoWay) {
-  const length = Math.hypot(nodes.x[t] - nodes.x[s], nodes.y[t] - nodes.y[s]) || 1;
-  const off = twoWay ? 5 : 0;
-  const ox = (-(nodes.y[t] - nodes.y[s]) / length) * off, oy = ((nodes.x[t] - nodes.x[s]) / length) * off;
-  const [sx, sy] = [nodes.x[s] + ox, nodes.y[s] + oy], [tx, ty] = [nodes.x[t] + ox, nodes.y[t] + oy];
-  const [x1, y1] = border(tx, ty, sx, sy, nodes.kind[s]), [x2, y2] = border(sx, sy, tx, ty, nodes.kind[t]);
-  return `M${x1.toFixed(1)} ${y1.toFixed(1)}L${x2.toFixed(1)} ${y2.toFixed(1)}`;
+/** What a diff says about a node, as a sign at its corner. @param {SVGElement} link @param {string|null|undefined} mark @param {number} x @param {number} y */
+function sign(link, mark, x, y) {
+  for (const name of Object.keys(SIGNS)) link.classList.toggle(`m-${name}`, mark === name);
+  const known = SIGNS[mark ?? ""], present = link.querySelector(":scope > .sign");
+  if (!known) return present?.remove();
+  const group = present ?? make("g", { class: "sign", transform: `translate(${x} ${y})` });
+  if (!present) group.append(make("circle", { r: 9 }), make("text", { y: 5, "text-anchor": "middle" }));
+  write(group.children[1], known[0]);
+  if (!present) link.append(group);
 }
 
 /** The address that shows the members of a folded group. @param {string} name */
@@ -230,6 +243,3 @@ export function toggle(query, list, name, on) {
   if (on) names.add(name); else names.delete(name);
   if (names.size) query.set(list, [...names].join(",")); else query.delete(list);
 }
-
-/** A call to itself. @param {number} x @param {number} y */
-const loop = (x, y) => `M${x + 40} ${y - HEIGHT / 2}c10-28 44-28 34 0`;

@@ -1,6 +1,7 @@
 // @ts-check
 /** What surrounds the drawing: its extent, the sentence about what is missing, and the arrow heads. */
 import { make } from "./draw.js";
+import { HEADS } from "./line.js";
 import { HEIGHT, MARKS, WIDTH } from "./shapes.js";
 
 /** The rectangle that holds all nodes. @param {import("./draw.js").View} view */
@@ -25,14 +26,16 @@ export function tell(element, view) {
   if (view.cut.table_first && frame) frame.dataset.view = "table";
 }
 
-/** One arrow head per health colour. */
+/** One arrow head per health colour and size. */
 export function arrows() {
   const defs = make("defs");
-  for (const token of Object.values(MARKS)) {
-    const marker = make("marker", { id: `arrow-${token}`, class: `arrow mark-${token}`, viewBox: "0 0 8 8", refX: 7, refY: 4,
-      markerWidth: 10, markerHeight: 10, markerUnits: "userSpaceOnUse", orient: "auto-start-reverse" });
-    marker.append(make("path", { d: "M0 .5 7.5 4 0 7.5z" }));
-    defs.append(marker);
+  for (const token of new Set(Object.values(MARKS))) {
+    for (const [name, size] of Object.entries(HEADS)) {
+      const marker = make("marker", { id: `arrow-${token}-${name}`, class: `arrow mark-${token}`, viewBox: "0 0 10 10", refX: 0.5, refY: 5,
+        markerWidth: size, markerHeight: size, markerUnits: "userSpaceOnUse", orient: "auto" });
+      marker.append(make("path", { d: "M0 1.2 10 5 0 8.8z" }));
+      defs.append(marker);
+    }
   }
   return defs;
 }

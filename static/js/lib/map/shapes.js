@@ -29,15 +29,3 @@ export const OUTLINES = {
 export const MARKS = {
   failing: "crit", degraded: "warn", unknown: "unknown", maintenance: "maint", idle: "idle", healthy: "ok",
 };
-
-/** The two lines of a label: what it is called, and its engine if it was inferred. @param {string} name @param {string} kind */
-export function label(name, kind) {
-  const parts = kind === "queue" ? /^([^/]+)\/(.+)$/.exec(name) : kind === "database" || kind === "cache" ? /^([^@]+)@(.+?)(?::\d+)?$/.exec(name) : null;
-  return parts ? { title: parts[2], engine: parts[1] } : { title: name, engine: "" };
-}
-
-/** Cut a label to what fits; the whole name stays in the accessible name and the title. @param {string} name @param {number} most */
-export function fit(name, most) {
-  const letters = [...name];
-  return letters.length > most ? `${letters.slice(0, most - 1).join("")}…` : name;
-}

@@ -53,18 +53,19 @@ function components({ nodes, edges }) {
 }
 
 /** All callers and callees of a node, near and far. @param {View} view @param {number} at */
-export function related({ edges }, at) {
+export function related({ nodes, edges }, at) {
   const found = new Set([at]);
   for (const [from, to] of /** @type {const} */ ([["source", "target"], ["target", "source"]])) {
+    /** @type {number[][]} */ const next = nodes.id.map(() => []);
+    edges.id.forEach((_, i) => next[edges[from][i]].push(edges[to][i]));
     const queue = [at], seen = new Set(queue);
-    while (queue.length) {
-      const node = queue.shift();
-      edges.id.forEach((_, i) => {
-        if (edges[from][i] !== node || seen.has(edges[to][i])) return;
-        seen.add(edges[to][i]);
-        found.add(edges[to][i]);
-        queue.push(edges[to][i]);
-      });
+    for (const node of queue) {
+      for (const other of next[node]) {
+        if (seen.has(other)) continue;
+        seen.add(other);
+        found.add(other);
+        queue.push(other);
+      }
     }
   }
   return found;
