@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from app.model.fleet import Edge, Evidence, Freshness, Health, Latency, Node, Topology
@@ -56,6 +57,7 @@ def freshness(states: Iterable[Freshness], now: datetime) -> list[dict[str, Any]
     ]
 
 
+@lru_cache(maxsize=8192)
 def instant(moment: datetime | None) -> str | None:
     """RFC 3339 in UTC, milliseconds only where there are any."""
     if moment is None:

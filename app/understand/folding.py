@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from app.model.fleet import Edge, Health, HealthStatus, Latency, Node, NodeKind, Reason, edge_id
+from app.model.fleet import (
+    Edge,
+    Evidence,
+    EvidenceKind,
+    Health,
+    HealthStatus,
+    Latency,
+    Node,
+    NodeKind,
+    Reason,
+    edge_id,
+)
 from app.understand.names import id_part
 
+BAD = frozenset({HealthStatus.FAILING, HealthStatus.DEGRADED})
+_RANKS = {status: status.rank for status in HealthStatus}
 SHARED = "(shared)"  # stores, queues and externals that several groups use
 NAMELESS = "(no name)"
 
@@ -77,40 +90,83 @@ def group_node(fold: Fold) -> Node:
     )
 
 
-def folded_edges(edges: Sequence[Edge], group_of: Mapping[str, str]) -> list[Edge]:
-    """Edges between what is drawn: those inside one group vanish, parallel ones to or from a group become one."""
-    plain: list[Edge] = []
-    merged: dict[tuple[str, str, str], list[Edge]] = defaultdict(list)
+@dataclass(slots=True)
+class Bundle:
+    """Parallel calls between two things that are drawn; `bad` = one of them is failing or degraded."""
+
+    source: str
+    target: str
+    edges: list[Edge]
+    bad: bool = False
+    rps: float = 0.0
+
+    @property
+    def order(self) -> tuple[bool, float, str, str]:
+        """Bad ones first, then by rate."""
+        return (not self.bad, -self.rps, self.source, self.target)
+
+    def drawn(self) -> Edge:
+        """The calls as one edge."""
+        plain = (
+            len(self.edges) == 1
+            and self.edges[0].source == self.source
+            and self.edges[0].target == self.target
+        )
+        return self.edges[0] if plain else _joined(self.source, self.target, self.edges)
+
+
+def bundles(
+    edges: Iterable[Edge], group_of: Mapping[str, str], *, between_groups: bool = True
+) -> list[Bundle]:
+    """Edges between what is drawn: those inside one group vanish, parallel ones to or from a group go together."""
+    plain: list[Bundle] = []
+    merged: dict[tuple[str, str, str], Bundle] = {}
     for edge in edges:
         source, target = group_of.get(edge.source, edge.source), group_of.get(edge.target, edge.target)
-        if source == edge.source and target == edge.target:
-            plain.append(edge)
+        if not between_groups and edge.source in group_of and edge.target in group_of:
+            continue
+        if source is edge.source and target is edge.target:
+            plain.append(Bundle(source, target, [edge], edge.health.status in BAD, edge.rps or 0.0))
         elif source != target:
-            merged[(source, target, edge.kind)].append(edge)
-    return plain + [_joined(source, target, found) for (source, target, _), found in merged.items()]
+            bundle = merged.get((source, target, edge.kind))
+            if bundle is None:
+                bundle = merged[source, target, edge.kind] = Bundle(source, target, [])
+            bundle.edges.append(edge)
+            bundle.bad = bundle.bad or edge.health.status in BAD
+            bundle.rps += edge.rps or 0.0
+    return plain + list(merged.values())
 
 
 def _joined(source: str, target: str, found: Sequence[Edge]) -> Edge:
-    worst = min(found, key=lambda edge: edge.health.status.rank)
-    protocols = sorted({edge.protocol for edge in found})
-    protocol = protocols[0] if len(protocols) == 1 else "several"
-    rates = [edge.rps for edge in found if edge.rps is not None]
-    rps = sum(rates) if rates else None
-    failed = sum(e.rps * e.error_ratio for e in found if e.rps is not None and e.error_ratio is not None)
-    slowest = max((e.latency.p95 for e in found if e.latency.p95 is not None), default=None)
-    words = {word.source: word for edge in found for word in edge.evidence}
-    return replace(
-        worst,
+    """Several calls as one: the worst state, the sum of the rates, the slowest p95."""
+    worst, ranks = found[0], _RANKS
+    protocols: set[str] = set()
+    words: dict[EvidenceKind, Evidence] = {}
+    rps, failed, slowest, oldest = None, 0.0, None, None
+    for edge in found:
+        if ranks[edge.health.status] < ranks[worst.health.status]:
+            worst = edge
+        protocols.add(edge.protocol)
+        words |= {word.source: word for word in edge.evidence}
+        if edge.rps is not None:
+            rps = (rps or 0.0) + edge.rps
+            failed += edge.rps * (edge.error_ratio or 0.0)
+        p95 = edge.latency.p95
+        if p95 is not None and (slowest is None or p95 > slowest):
+            slowest = p95
+        if edge.as_of is not None and (oldest is None or edge.as_of < oldest):
+            oldest = edge.as_of
+    protocol = protocols.pop() if len(protocols) == 1 else "several"
+    return Edge(
         id=edge_id(source, target, f"{protocol}-{worst.kind.value}"),
         source=source,
         target=target,
+        kind=worst.kind,
         protocol=protocol,
+        health=worst.health,
         rps=rps,
         error_ratio=failed / rps if rps else None,
-        caller_error_ratio=None,
-        requests=None,
         latency=Latency(p95=slowest),
-        server_latency=Latency(),
         evidence=tuple(words.values()),
-        as_of=min((edge.as_of for edge in found if edge.as_of), default=None),
+        as_of=oldest,
     )

@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 from app.model.fleet import Edge, EdgeKind, HealthStatus, Node, NodeKind, Topology
 from app.model.inventory import Inventory
 from app.model.series import Floats
-from app.understand.expression import And, Not, Op, Or, Term, Tree, Value, parse, terms
+from app.understand.expression import And, Not, Op, Or, Term, Tree, parse, terms
 from app.understand.fields import Field, Of, Scope, Type
-from app.understand.pattern import Pattern
 
 Bools = NDArray[np.bool_]
 _BAD = (HealthStatus.FAILING, HealthStatus.DEGRADED)
@@ -177,6 +176,7 @@ class _World:
         self._topology = topology
         self._facts = facts
         self._ends: tuple[NDArray[np.intp], NDArray[np.intp]] | None = None
+        self._columns: dict[tuple[str, bool], _Texts] = {}
 
     def of_edges(self, term: Term) -> _Truth:
         """A term as connections see it: their own value, or that of the end it names, or of either end."""
@@ -200,8 +200,14 @@ class _World:
         if term.field.type is Type.NUMBER:
             yes = _compared(term, self._numbers(term.field, rows))
         else:
-            yes = _matched(term, [_texts(term.field, row, self._facts) for row in rows])
+            yes = _matched(term, self._text(term.field, rows, of_nodes=of_nodes))
         return _Truth(yes, ~yes)
+
+    def _text(self, field: Field, rows: Sequence[Any], *, of_nodes: bool) -> _Texts:
+        key = (field.name, of_nodes)
+        if key not in self._columns:
+            self._columns[key] = _Texts.of([_texts(field, row, self._facts) for row in rows])
+        return self._columns[key]
 
     def ends(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Rows of the nodes at both ends of every edge; one past the last for an end that is not seen."""
@@ -321,29 +327,41 @@ def _compared(term: Term, column: Floats) -> Bools:
     return np.asarray(known & _NUMBERS[term.op](column, value))
 
 
-def _matched(term: Term, column: list[tuple[str, ...]]) -> Bools:
-    """A comparison of texts, each distinct one looked at once; a row may hold several."""
-    known: dict[tuple[str, ...], bool] = {}
-    for texts in column:
-        if texts not in known:
-            known[texts] = _holds(term, texts)
-    return np.array([known[texts] for texts in column], bool)
-
-
-def _holds(term: Term, texts: tuple[str, ...]) -> bool:
+def _matched(term: Term, column: _Texts) -> Bools:
+    """A comparison of texts; a row that holds several satisfies it with any, a negated one with none of them."""
     if term.op is Op.SET:
-        return bool(texts)
+        return column.known
     if term.values == (None,):
-        return bool(texts) is (term.op is Op.NE)
+        return ~column.known if term.op is Op.EQ else column.known
     op = _OPPOSITES.get(term.op, term.op)
-    found = any(_like(op, text, value) for text in texts for value in term.values)
-    return bool(texts) and found is (op is term.op)
+    hits = np.zeros(len(column.known), bool)
+    for value in term.values:
+        test = _TEXTS[Op.EQ if op is Op.IN else op]
+        found = np.array([test(text, value) for text in column.texts], bool)
+        if column.rows is None:
+            hits |= found
+        else:
+            hits[column.rows[found]] = True
+    return np.asarray(column.known & (hits if op is term.op else ~hits))
 
 
-def _like(op: Op, text: str, value: Value) -> bool:
-    if isinstance(value, Pattern):
-        return value.search(text)
-    return _TEXTS[Op.EQ if op is Op.IN else op](text.casefold(), value)
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """A text column: casefolded texts, the row of each (None = one per row), and which rows hold any."""
+
+    texts: list[str]
+    known: Bools
+    rows: NDArray[np.intp] | None = None
+
+    @classmethod
+    def of(cls, found: list[tuple[str, ...]]) -> _Texts:
+        """From what each row holds."""
+        known = np.array([bool(texts) for texts in found], bool)
+        texts = [text.casefold() for held in found for text in held]
+        if len(texts) == len(found) and known.all():
+            return cls(texts, known)
+        rows = [row for row, held in enumerate(found) for _ in held]
+        return cls(texts, known, np.array(rows, np.intp))
 
 
 def _texts(field: Field, row: Any, facts: Mapping[str, Facts]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from app.model.fleet import Edge, HealthStatus, Node, NodeKind, Topology
 from app.understand import document
-from app.understand.folding import SHARED, Fold, fold_home, folded_edges, group_node
+from app.understand.folding import SHARED, Bundle, Fold, bundles, fold_home, group_node
 from app.understand.part import (
     FURTHEST,
     MAX_EDGES,
@@ -107,14 +107,19 @@ def select(
     why = list(part.notes)
     part, depth = _nearer(part, asked, why)
     nodes = list(part.topology.nodes)
+    homes = fold_home(nodes, part.topology.edges, asked.group)
     first = None
     if mode_of(part.topology, asked) == "problems":
-        homes = fold_home(nodes, part.topology.edges, asked.group)
         first = trouble(part.topology, asked.max_nodes - len(set(homes.values())))
         why.append(_in_words(part.topology, first, _BY.get(asked.group, asked.group)))
     kept = _visible_alone(nodes, asked, part, first)
-    drawn, edges = _fold(nodes, list(part.topology.edges), kept, asked, why, first)
-    shown = _capped(edges, asked.max_edges, why)
+    members: dict[str, list[Node]] = defaultdict(list)
+    for node in nodes:
+        if node.id not in kept and homes[node.id] not in asked.opened:
+            members[homes[node.id]].append(node)
+    folds = _chosen(members, len(nodes), asked, why, everything=first is not None)
+    drawn, lines = _folded(nodes, part.topology.edges, folds, first)
+    shown = _capped(lines, asked.max_edges, why)
     return View(
         nodes=tuple(drawn),
         edges=tuple(shown),
@@ -176,37 +181,23 @@ def _visible_alone(nodes: Sequence[Node], asked: ViewOptions, part: Part, first:
 # Folding -----------------------------------------------------------------------------------------
 
 
-def _fold(
-    nodes: list[Node],
-    edges: list[Edge],
-    kept: set[str],
-    asked: ViewOptions,
-    why: list[str],
-    first: Trouble | None,
-) -> tuple[list[DrawnNode], list[Edge]]:
-    homes = fold_home(nodes, edges, asked.group)
-    members: dict[str, list[Node]] = defaultdict(list)
-    for node in nodes:
-        if node.id not in kept and (home := homes.get(node.id)) is not None and home not in asked.opened:
-            members[home].append(node)
-    folds = _chosen(members, len(nodes), asked, why, everything=first is not None)
-    inside = {node.id: fold for fold in folds.values() for node in fold.members}
+def _folded(
+    nodes: Sequence[Node], edges: Sequence[Edge], folds: Mapping[str, Fold], first: Trouble | None
+) -> tuple[list[DrawnNode], list[Bundle]]:
+    """Nodes and groups, worst first, and the calls between them."""
+    inside: dict[str, str] = {}
+    for fold in folds.values():
+        inside |= dict.fromkeys((node.id for node in fold.members), fold.id)
     drawn = [DrawnNode(node) for node in nodes if node.id not in inside]
     groups = [DrawnNode(group_node(fold), len(fold.members), fold.unknown, GROUP) for fold in folds.values()]
-    lines = folded_edges(edges, {key: fold.id for key, fold in inside.items()})
-    if first is not None and first.ids:
-        groups, lines = _touching(groups, lines)
+    apart = first is not None and bool(first.ids)  # what groups have among themselves is left to the table
+    lines = bundles(edges, inside, between_groups=not apart)
+    if apart:
+        linked = {end for line in lines for end in (line.source, line.target)}
+        groups = [group for group in groups if group.node.id in linked]
     drawn += groups
     drawn.sort(key=lambda d: (d.node.health.status.rank, -(d.node.rps or 0.0), d.node.id))
     return drawn, lines
-
-
-def _touching(groups: list[DrawnNode], edges: list[Edge]) -> tuple[list[DrawnNode], list[Edge]]:
-    """Groups that a node drawn by itself talks with; what groups have among themselves is left to the table."""
-    folded = {group.node.id for group in groups}
-    lines = [edge for edge in edges if edge.source not in folded or edge.target not in folded]
-    linked = {end for edge in lines for end in (edge.source, edge.target)}
-    return [group for group in groups if group.node.id in linked], lines
 
 
 def _chosen(
@@ -240,15 +231,15 @@ def _chosen(
     return folds
 
 
-def _capped(edges: list[Edge], most: int, why: list[str]) -> list[Edge]:
+def _capped(lines: list[Bundle], most: int, why: list[str]) -> list[Edge]:
     """All unhealthy edges first, then by rate; the rest is told in one line."""
-    ranked = sorted(edges, key=lambda e: (e.health.status not in TROUBLE, -(e.rps or 0.0), e.id))
+    ranked = sorted(lines, key=lambda line: line.order)
     rest = ranked[most:]
     if rest:
-        word = "healthy quiet" if all(e.health.status not in TROUBLE for e in rest) else "quiet"
+        word = "quiet" if any(line.bad for line in rest) else "healthy quiet"
         noun = "connection" if len(rest) == 1 else "connections"
         why.append(f"{len(rest)} {word} {noun} not drawn")
-    return ranked[:most]
+    return [line.drawn() for line in ranked[:most]]
 
 
 # Writing down ------------------------------------------------------------------------------------
