@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from app.model.fleet import EvidenceKind, Identity, NodeKind, Witness
+from app.model.fleet import CONNECTIONS, EvidenceKind, Identity, NodeKind, Witness
 from collectors.families import Found
 from collectors.mesh_report import Layer, Report, mesh_edges, mesh_nodes
 from collectors.readings import EdgeKey, status_outcome
@@ -57,7 +57,7 @@ def read_mesh(found: Found, labels: Mapping[str, str]) -> Reading | None:
     abroad = _abroad(labels)
     edge = EdgeKey(
         _source(labels, abroad if reporter == "destination" else ""),
-        _target(labels, abroad if reporter != "destination" else ""),
+        _target(labels, abroad if reporter != "destination" else "", tcp=tcp),
         protocol[:20],
     )
     report = Report(edge, _pair(labels, edge), reporter, layer, "" if flags in _NO_FLAG else flags[:40])
@@ -98,7 +98,7 @@ def _source(labels: Mapping[str, str], cluster: str) -> Identity:
     return Identity(name=canonical or workload[:253], namespace=namespace, workload=workload[:253])
 
 
-def _target(labels: Mapping[str, str], cluster: str) -> Identity:
+def _target(labels: Mapping[str, str], cluster: str, *, tcp: bool) -> Identity:
     service = _known(labels.get("destination_service_name", ""))
     workload = _known(labels.get("destination_workload", ""))
     namespace = _known(labels.get("destination_workload_namespace", "")) or _known(
@@ -114,10 +114,12 @@ def _target(labels: Mapping[str, str], cluster: str) -> Identity:
     if workload:
         return Identity(name=name, namespace=namespace, workload=workload)
     host = _known(labels.get("destination_service", "")) or service
-    if ".svc." in f"{host}." or "." not in service:
-        dns = host if "." in host else f"{service}.{namespace}.svc" if namespace else host
-        return Identity(name=name, namespace=namespace, kind=NodeKind.EXTERNAL, address=dns)
-    return Identity(kind=NodeKind.EXTERNAL, address=service)
+    if "." in service:  # a ServiceEntry
+        return Identity(kind=NodeKind.EXTERNAL, address=service)
+    if not tcp:
+        return Identity(name=name, namespace=namespace)
+    dns = host if "." in host or not namespace else f"{service}.{namespace}.svc"
+    return Identity(kind=NodeKind.EXTERNAL, address=dns, alias=name, detail=CONNECTIONS)
 
 
 def _elsewhere(name: str, namespace: str, cluster: str) -> str:

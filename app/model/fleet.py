@@ -123,13 +123,17 @@ class Latency:
     below: float | None = None
 
 
+CONNECTIONS = "TCP"
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """A party under the names its source uses, before identity rules make a node of it.
 
     For a service: `name` plus whatever of namespace, workload, pod the source knows. For an inferred
     node: `kind`, `engine` (postgresql, redis, kafka …), `address` (host:port as seen by the caller) and,
-    for a queue, `destination`. `alias` is a display name (peer.service); `detail` a sub-label (db.namespace).
+    for a queue, `destination`. `alias` is a display name (peer.service); `detail` a sub-label (db.namespace, or
+    CONNECTIONS where nobody looked at requests).
     `scope` ties a nameless or loopback peer to the one caller that saw it.
     """
 

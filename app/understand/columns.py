@@ -24,7 +24,8 @@ class Columns:
     rps: per second. failed, caller_errors: shares of the requests. raw: requests really looked at in the
     window of the chosen witness. latency, server_latency: (n, BUCKETS) counts. chosen: index of the
     testimony the rate rests on (-1 none); those below `fresh_count` are fresh. doubted: a better witness
-    than the chosen one, or the chosen one itself, has gone silent. rates, seen: (testimonies, n) requests
+    than the chosen one, or the chosen one itself, has gone silent. garbled: a fresh witness sees the element but told
+    no number of it. floor: seconds below which its latencies are not told apart. rates, seen: (testimonies, n) requests
     per second of each (NaN = gave none), and whether it knows the element at all.
     """
 
@@ -36,6 +37,8 @@ class Columns:
     server_latency: Floats
     chosen: Index
     doubted: Bools
+    garbled: Bools
+    floor: Floats
     rates: Floats
     seen: Bools
     fresh_count: int
@@ -49,9 +52,10 @@ class Columns:
         def along(name: str, axis: int = 0) -> Any:
             return np.concatenate([getattr(self, name), getattr(more, name)], axis=axis)
 
-        plain = ("rps", "failed", "caller_errors", "raw", "latency", "server_latency", "chosen", "doubted")
+        plain = ("rps", "failed", "caller_errors", "raw", "latency", "server_latency", "chosen")
+        marks = ("doubted", "garbled", "floor")
         return Columns(
-            **{name: along(name) for name in plain},
+            **{name: along(name) for name in (*plain, *marks)},
             rates=along("rates", 1),
             seen=along("seen", 1),
             fresh_count=self.fresh_count,
@@ -73,6 +77,8 @@ def blank(testimonies: list[Testimony], count: int) -> Columns:
         server_latency=np.zeros((count, BUCKETS)),
         chosen=np.full(count, -1, np.int64),
         doubted=np.zeros(count, bool),
+        garbled=np.zeros(count, bool),
+        floor=np.zeros(count),
         rates=np.full((len(testimonies), count), np.nan),
         seen=np.zeros((len(testimonies), count), bool),
         fresh_count=sum(testimony.fresh for testimony in testimonies),
@@ -85,7 +91,9 @@ def take(
     """Give the rates of one witness to the elements that have none yet."""
     count = len(columns)
     requests = summed(rows, _sane(traffic.requests), count)
-    told = (np.bincount(rows, minlength=count) > 0) & ~np.isnan(requests)
+    there = np.bincount(rows, minlength=count) > 0
+    told = there & ~np.isnan(requests)
+    columns.garbled |= there & ~told & testimony.fresh
     rps = requests / testimony.seconds
     columns.rates[number] = np.where(told, rps, np.nan)
     mine = told & (columns.chosen < 0)
@@ -99,7 +107,13 @@ def take(
 
 
 def take_latency(
-    columns: Columns, into: Floats, timed: Bools, testimony: Testimony, rows: Index, latency: Floats
+    columns: Columns,
+    into: Floats,
+    timed: Bools,
+    testimony: Testimony,
+    rows: Index,
+    latency: Floats,
+    floor: Floats | None = None,
 ) -> None:
     """Give latency to the elements not yet `timed`; a silent witness may not speak beside a fresh one."""
     wanted = ~timed
@@ -111,8 +125,10 @@ def take_latency(
     offered = latency if picked.all() else latency[picked]
     clean = np.where(np.isfinite(offered) & (offered > 0), offered, 0.0)
     found = summed_rows(rows[picked], clean, len(columns))
-    given = found.any(axis=1)
+    given = np.asarray(found.any(axis=1))
     into[given] = found[given]
+    if floor is not None:
+        np.maximum.at(columns.floor, rows[picked], floor[picked] * given[rows[picked]])
     timed |= given
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from app.model.fleet import (
     Replicas,
     edge_id,
 )
-from app.model.series import Floats
+from app.model.series import BOUNDS, Floats, bucket_of
 from app.understand.columns import Columns
 from app.understand.identity import Party
 from app.understand.judge import Quantiles
@@ -53,7 +54,7 @@ def nodes(
     """Nodes sorted by health, then by rate, then by id."""
     columns = merged.nodes
     told = _evidence(columns, merged.testimonies)
-    quantiles = _latencies(latency.own)
+    quantiles = _latencies(latency.own, columns.floor)
     rates, errors = nullable(columns.rps), nullable(columns.failed)
     requests = nullable(columns.rps * window.total_seconds())
     ages = _ages(columns, merged.testimonies)
@@ -98,8 +99,8 @@ def edges(
 ) -> tuple[Edge, ...]:
     """Edges sorted by health, then by rate, then by id."""
     columns = merged.edges
-    told = _evidence(columns, merged.testimonies)
-    own, server = _latencies(latency.own), _latencies(latency.server)
+    told = _evidence(columns, merged.testimonies, merged.notes)
+    own, server = (_latencies(quantiles, columns.floor) for quantiles in (latency.own, latency.server))
     rates, errors, caller_errors = (
         nullable(column) for column in (columns.rps, columns.failed, columns.caller_errors)
     )
@@ -140,21 +141,37 @@ def _worst_first(health: Sequence[Health], rps: Floats, ids: Sequence[str]) -> l
     return sorted(range(len(ids)), key=lambda i: (rank[i], quiet[i], ids[i]))
 
 
-def _latencies(quantiles: Floats) -> list[Latency]:
-    return [
-        _NO_LATENCY if p50 != p50 else Latency(p50, p95, p99)
-        for p50, p95, p99 in np.round(quantiles, 6).tolist()
-    ]
+def _latencies(quantiles: Floats, floor: Floats) -> list[Latency]:
+    """Quantiles as they may be shown: within the lowest bucket of their histogram only its bound is known.
+
+    That bucket reaches to the end of the log bucket in which its bound lies.
+    """
+    lowest = BOUNDS[bucket_of(floor) + 1]
+    vague = (floor[:, None] > 0) & (quantiles <= lowest[:, None])
+    rows = zip(np.round(quantiles, 6).tolist(), vague.tolist(), floor.tolist(), strict=True)
+    return [_NO_LATENCY if row[0] != row[0] else _latency(row, hidden, bound) for row, hidden, bound in rows]
 
 
-def _evidence(columns: Columns, testimonies: Sequence[Testimony]) -> list[list[Evidence]]:
+def _latency(row: list[float], hidden: list[bool], bound: float) -> Latency:
+    p50, p95, p99 = (None if vague else value for value, vague in zip(row, hidden, strict=True))
+    return Latency(p50, p95, p99, bound if hidden[0] else None)
+
+
+def _evidence(
+    columns: Columns,
+    testimonies: Sequence[Testimony],
+    notes: Mapping[tuple[int, int], tuple[str, ...]] = MappingProxyType({}),
+) -> list[list[Evidence]]:
     """One Evidence per element and witness that knows it, freshest and most trusted first."""
     found: list[list[Evidence]] = [[] for _ in range(len(columns))]
     for number, testimony in enumerate(testimonies):
         witness = testimony.witness
         rates = nullable(columns.rates[number])
         for i in np.flatnonzero(columns.seen[number]).tolist():
-            found[i].append(Evidence(witness.evidence, witness.as_of, rates[i], witness.sampling_ratio))
+            words = notes.get((number, i), ())
+            found[i].append(
+                Evidence(witness.evidence, witness.as_of, rates[i], witness.sampling_ratio, words)
+            )
     return found
 
 

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from app.model.fleet import Identity, NodeKind, inferred_id, service_id
+from app.model.fleet import CONNECTIONS, Identity, NodeKind, inferred_id, service_id
 from app.model.inventory import Inventory, KubeService, Workload
 from app.understand import names
 from app.understand.rules import CompiledRule, Rule
@@ -46,10 +46,20 @@ class Resolver:
         self._by_name: dict[str, set[str]] = defaultdict(set)
         self._claimed: dict[str, Party] = {}
         self._stores: dict[str, dict[str, Party]] = defaultdict(dict)
+        self._databases: dict[str, set[str]] = defaultdict(set)
+        self._externals: dict[str, set[str]] = defaultdict(set)
+        self._homes: dict[str, set[str]] = defaultdict(set)
 
     def learn(self, identities: Iterable[Identity]) -> None:
-        """Resolve all parties of a tick: stores first (they claim their workloads), then full names, then bare ones."""
+        """Resolve all parties of a tick: stores first (they claim their workloads), then full names, then bare ones.
+
+        Whoever says less (no port, no engine, no namespace) comes after those who say more.
+        """
         todo = [identity for identity in dict.fromkeys(identities) if identity not in self._parties]
+        for identity in todo:
+            dns = _service_dns(names.split_address(identity.address)[0])
+            if dns is not None and dns[2]:
+                self._homes[dns[0]].add(dns[1])
         for identity in sorted(todo, key=_learning_order):
             self._parties[identity] = self._resolve(identity)
 
@@ -158,12 +168,17 @@ class Resolver:
         found = self._at(host)
         if found is not None:
             return self._of_workload(found[0], f"{found[1]}, server not traced")
+        stores = self._stores.get(self._canonical(host)[0], {})
+        if len(stores) == 1 and not port:
+            return next(iter(stores.values()))
         for name in (identity.alias, identity.name, host if not names.is_ip(host) else ""):
             known = self._known(name)
             if known is not None:
                 return known
         dns = _service_dns(host)
         if dns is not None and dns[2]:
+            if identity.detail == CONNECTIONS:  # a store as likely as a service: not called one of ours
+                return self._external(identity, self._canonical(host)[0], port)
             return self._own(dns[1], dns[0], "cluster DNS name, server not traced")
         engine = names.engine_of_port(port)
         if engine:
@@ -214,6 +229,9 @@ class Resolver:
             label = f"{shown}~{identity.scope}"
             return self._inferred(kind, label, identity, "loopback of its caller", engine, shown=shown)
         host, workload = self._canonical(host)
+        named = self._named_by_database(identity, host)
+        if named is not None:
+            return named
         there = [one for one in self._stores[host].values() if not identity.engine or one.engine == engine]
         if len(there) == 1 and not (identity.engine and port):
             return there[0]  # who does not say the engine or the port means the only store on that host
@@ -221,7 +239,17 @@ class Resolver:
         party = self._inferred(kind, f"{engine}@{address}", identity, matched_by or "address", engine)
         if workload is not None:
             party = self._claim(workload, party)
+        if identity.detail:
+            self._databases[identity.detail.lower()].add(host)
         return self._stores[host].setdefault(party.id, party)
+
+    def _named_by_database(self, identity: Identity, host: str) -> Party | None:
+        """A service graph may call a store by the name of its database alone: the only store that has one of it."""
+        homes = self._databases.get(host, set())
+        if identity.engine or self._stores.get(host) or len(homes) != 1:
+            return None
+        stores = self._stores[next(iter(homes))]
+        return next(iter(stores.values())) if len(stores) == 1 else None
 
     def _claim(self, workload: Workload, store: Party) -> Party:
         """A store that runs in the cluster is one node with its workload; the first engine seen there has it."""
@@ -244,7 +272,9 @@ class Resolver:
         service = self._kube_service(host) or (self.workloads.service_of(workload) if workload else None)
         home = service or workload
         if home is None:
-            return host, None
+            dns = _service_dns(host)
+            certain = dns is not None and dns[2] and len(self._homes[dns[0]]) == 1
+            return (dns[0] if dns is not None and certain else host), None
         alone = len(self.workloads.namespaces_of.get(home.name, set())) == 1
         return home.name if alone else f"{home.name}.{home.namespace}", workload
 
@@ -267,6 +297,11 @@ class Resolver:
 
     def _external(self, identity: Identity, host: str, port: str) -> Party:
         """Something outside; without any name, and on a loopback address, another one for each caller."""
+        ports = self._externals[host]
+        if port:
+            ports.add(port)
+        elif len(ports) == 1 and host:
+            port = next(iter(ports))  # who does not say the port means the only one that others call
         shown = names.join_address(host, port) if host else identity.alias or identity.name
         private = not shown or names.is_loopback(host)
         label = f"{shown or '?'}~{identity.scope}" if private else shown
@@ -326,5 +361,5 @@ def _learning_order(identity: Identity) -> int:
     if identity.kind in (NodeKind.DATABASE, NodeKind.CACHE):
         return 0 if identity.engine and names.split_address(identity.address)[1] else 1
     if identity.kind is not NodeKind.SERVICE or not identity.name:
-        return 4
+        return 4 if names.split_address(identity.address)[1] else 5
     return 2 if identity.namespace or "/" in identity.name else 3

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.model.fleet import EdgeKind, EdgeTraffic, NodeKind
+from app.model.fleet import EdgeKind, EdgeTraffic
 from app.understand.columns import (
     Bools,
     Columns,
@@ -24,13 +24,16 @@ from app.understand.columns import (
     take_latency,
 )
 from app.understand.identity import Party, Resolver
-from app.understand.names import protocol_family
+from app.understand.same_edge import MOST_FAMILIES, same_edges
 from app.understand.testimony import Testimony
 
 
 @dataclass(slots=True)
 class Merged:
-    """What all witnesses together say. `ends` = (source, target) node index per edge."""
+    """What all witnesses together say. `ends` = (source, target) node index per edge; `spoken`: nodes of which
+    somebody gave numbers of their own, not only of the calls towards them; `notes`: words of a witness about an
+    edge, by (number of the testimony, index of the edge).
+    """
 
     testimonies: list[Testimony]
     parties: list[Party]
@@ -40,6 +43,8 @@ class Merged:
     kinds: list[EdgeKind]
     edges: Columns
     versions: dict[int, tuple[str, ...]]
+    spoken: Bools
+    notes: dict[tuple[int, int], tuple[str, ...]]
 
 
 def merge(testimonies: list[Testimony], resolver: Resolver, others: Sequence[Party] = ()) -> Merged:
@@ -56,8 +61,10 @@ def merge(testimonies: list[Testimony], resolver: Resolver, others: Sequence[Par
     ends, protocols, kinds, rows = _edge_keys(testimonies, lookups, found)
     edges = _merge_edges(testimonies, rows, len(protocols))
     nodes, versions = _merge_nodes(testimonies, lookups, len(found))
+    spoken = ~np.isnan(nodes.rps)
     _infer_from_edges(nodes, edges, ends)
-    return Merged(testimonies, found, nodes, ends, protocols, kinds, edges, versions)
+    notes = _notes(testimonies, rows)
+    return Merged(testimonies, found, nodes, ends, protocols, kinds, edges, versions, spoken, notes)
 
 
 def add_silent_edges(merged: Merged, known: Sequence[tuple[str, str, str, EdgeKind]]) -> None:
@@ -109,7 +116,7 @@ def _merge_nodes(
             continue
         rows = lookup[traffic.party]
         take(columns, number, testimony, rows, traffic)
-        take_latency(columns, columns.latency, timed, testimony, rows, traffic.latency)
+        take_latency(columns, columns.latency, timed, testimony, rows, traffic.latency, traffic.floor)
         for row, version in zip(rows.tolist(), traffic.versions, strict=True):
             if version and version not in versions.get(row, ()):
                 versions[row] = (*versions.get(row, ()), version)
@@ -143,6 +150,7 @@ def _infer_from_edges(nodes: Columns, edges: Columns, ends: Index) -> None:
     )
     bare = inferred & (nodes.latency.sum(axis=1) == 0)
     nodes.latency[bare] = summed_rows(at, inbound, count)[bare]
+    np.maximum.at(nodes.floor, at, np.where(bare[at], edges.floor[rows], 0.0))
     newest_word = np.full(count, -1, np.int64)
     np.maximum.at(newest_word, at, edges.chosen[rows])  # the least trusted of them: its age is the oldest
     nodes.chosen = np.where(inferred, newest_word, nodes.chosen)
@@ -163,14 +171,9 @@ def _edge_keys(
     parties: list[Party],
 ) -> tuple[Index, list[str], list[EdgeKind], list[Index]]:
     """Distinct edges, and for each witness the edge index of its rows (-1 = row says nothing of its own)."""
-    codes: dict[str, int] = {"": 0}
     width = max(len(parties), 1)
-    keyed: list[tuple[Index, Index]] = []
-    for testimony, lookup in zip(testimonies, lookups, strict=True):
-        traffic = testimony.witness.edges
-        pair = lookup[traffic.source] * width + lookup[traffic.target]
-        keyed.append((pair, _family_codes(traffic, lookup, parties, codes)))
-    keys = [_settle(pair, family, keyed) for pair, family in keyed]
+    agreed, families = same_edges(testimonies, lookups, parties)
+    keys = [one.key for one in agreed]
     stack = np.unique(np.concatenate([*keys, np.zeros(0, np.int64)]))
     stack = stack[stack >= 0]
     rows = [np.where(key >= 0, np.searchsorted(stack, np.maximum(key, 0)), -1) for key in keys]
@@ -179,53 +182,9 @@ def _edge_keys(
         for at, kind in zip(row.tolist(), testimony.witness.edges.kind, strict=True):
             if kind is EdgeKind.ASYNC and at >= 0:
                 kinds[at] = kind
-    names = list(codes)
-    pairs, families = stack // _WIDEST, stack % _WIDEST
+    pairs, codes = stack // MOST_FAMILIES, stack % MOST_FAMILIES
     ends = np.stack([pairs // width, pairs % width], axis=1)
-    return ends, [names[code] or "unknown" for code in families.tolist()], kinds, rows
-
-
-_WIDEST = 4096  # protocol families told apart; a fleet has a dozen
-
-
-def _family_codes(traffic: EdgeTraffic, lookup: Index, parties: list[Party], codes: dict[str, int]) -> Index:
-    """The protocol family of each row, as a code; `codes` grows with families not met before."""
-    seen: dict[tuple[str, NodeKind, str], int] = {}
-    kinds = [(party.kind, party.engine) for party in parties]
-    found: list[int] = []
-    ends = zip(
-        lookup[traffic.source].tolist(), lookup[traffic.target].tolist(), traffic.protocol, strict=True
-    )
-    for source, target, protocol in ends:
-        kind, engine = kinds[source] if kinds[source][0] is NodeKind.QUEUE else kinds[target]
-        code = seen.get((protocol, kind, engine))
-        if code is None:
-            family = protocol_family(protocol, kind, engine)
-            code = codes.setdefault(family, len(codes)) if len(codes) < _WIDEST else 0
-            seen[(protocol, kind, engine)] = code
-        found.append(code)
-    return np.array(found, dtype=np.int64)
-
-
-def _settle(pair: Index, family: Index, keyed: list[tuple[Index, Index]]) -> Index:
-    """Keys of a witness' rows; rows of unknown protocol join the one known family of their pair.
-
-    Where a pair has several known families such a row would be counted twice and is left out.
-    """
-    unknown = family == 0
-    if not unknown.any():
-        return np.asarray(pair * _WIDEST + family)
-    all_pairs = np.concatenate([p[f > 0] for p, f in keyed])
-    all_families = np.concatenate([f[f > 0] for _, f in keyed])
-    known, first = np.unique(all_pairs * _WIDEST + all_families, return_index=True)
-    pairs, start, count = np.unique(all_pairs[first], return_index=True, return_counts=True)
-    settled = family.copy()
-    if len(pairs):
-        at = np.minimum(np.searchsorted(pairs, pair), len(pairs) - 1)
-        hit = unknown & (pairs[at] == pair)
-        settled = np.where(hit & (count[at] == 1), known[start[at]] % _WIDEST, settled)
-        settled = np.where(hit & (count[at] > 1), -1, settled)
-    return np.where(settled < 0, -1, pair * _WIDEST + settled)
+    return ends, [families[code] or "unknown" for code in codes.tolist()], kinds, rows
 
 
 def _merge_edges(testimonies: list[Testimony], rows: list[Index], count: int) -> Columns:
@@ -239,8 +198,11 @@ def _merge_edges(testimonies: list[Testimony], rows: list[Index], count: int) ->
         columns.seen[number, at] = True
         part = _rows_of(traffic, own)
         take(columns, number, testimony, at, part)
-        take_latency(columns, columns.latency, timed, testimony, at, part.client_latency)
-        take_latency(columns, columns.server_latency, server_timed, testimony, at, part.server_latency)
+        for into, given, latency in (
+            (columns.latency, timed, part.client_latency),
+            (columns.server_latency, server_timed, part.server_latency),
+        ):
+            take_latency(columns, into, given, testimony, at, latency, part.floor)
     columns.doubted = doubted_of(columns, testimonies)
     return columns
 
@@ -260,4 +222,14 @@ def _rows_of(traffic: EdgeTraffic, own: Bools) -> EdgeTraffic:
         traffic.server_latency[own],
         tuple(traffic.protocol[i] for i in picked),
         tuple(traffic.kind[i] for i in picked),
+        None if traffic.floor is None else traffic.floor[own],
     )
+
+
+def _notes(testimonies: list[Testimony], rows: list[Index]) -> dict[tuple[int, int], tuple[str, ...]]:
+    found: dict[tuple[int, int], dict[str, None]] = {}
+    for number, (testimony, row) in enumerate(zip(testimonies, rows, strict=True)):
+        for at, note in zip(row.tolist(), testimony.witness.edges.notes, strict=False):
+            if note and at >= 0:
+                found.setdefault((number, at), {})[note] = None
+    return {key: tuple(notes) for key, notes in found.items()}
