@@ -22,9 +22,10 @@ from app import clock
 from app.backfill import BackFill, back_fill
 from app.config import Config, Kubernetes, Prometheus
 from app.errors import SourceError, SourceNonsense, SourceRefused, SourceStarting, StoreError
+from app.model.example import Example
 from app.model.fleet import Freshness, Snapshot, SourceStatus
 from app.model.series import Window
-from app.store import leases, snapshots, sources
+from app.store import leases, snapshots, sources, traces
 from app.store.engine import Store
 from collectors import load
 from collectors.base import Collector
@@ -122,12 +123,27 @@ def run_once(
         log.exception("%s/%s: the collector has a fault", collector.cluster, collector.name)
         _failed(store, collector, SourceNonsense(f"the collector has a fault: {error}"), now)
         return None
-    written = _succeeded(store, collector, snapshot, now, previous)
+    written = _succeeded(store, collector, snapshot, now, previous, _examples(collector))
     return snapshot if written or previous is None else previous
 
 
+def _examples(collector: Collector) -> list[Example]:
+    """Traces to keep, of collectors that choose some; a fault in choosing costs the traces, not the snapshot."""
+    choose: Callable[[], list[Example]] | None = getattr(collector, "examples", None)
+    try:
+        return choose() if choose is not None else []
+    except Exception:
+        log.exception("%s/%s: no example traces this time", collector.cluster, collector.name)
+        return []
+
+
 def _succeeded(
-    store: Store, collector: Collector, snapshot: Snapshot, now: datetime, previous: Snapshot | None
+    store: Store,
+    collector: Collector,
+    snapshot: Snapshot,
+    now: datetime,
+    previous: Snapshot | None,
+    examples: Sequence[Example],
 ) -> bool:
     late = _late(snapshot, now)
     write = previous is None or now - previous.as_of >= REWRITE or not _same(snapshot, previous)
@@ -135,6 +151,7 @@ def _succeeded(
         before = _state(sources.all_sources(session, collector.cluster), collector)
         if write:
             snapshots.put(session, snapshot)
+        traces.put(session, examples)
         if late:
             sources.failed(
                 session, collector.cluster, collector.name, SourceStatus.LATE, late, now, collector.cost

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from app.layouts import arrange, view_name
 from app.model.fleet import Freshness, Snapshot
 from app.model.series import Window
-from app.store import frames, live, snapshots, sources
+from app.store import frames, live, snapshots, sources, traces
 from app.store.engine import Store
 from app.understand.baseline import HORIZON, Baseline, Past
 from app.understand.freshness import Patience, judged
@@ -70,6 +70,7 @@ def tick(
     built = build(cluster, found, states, resolver, memory, usual.baselines, now, watching_since=usual.since)
     with store.begin() as session:
         live.put(session, built.topology, built.memory)
+        traces.place(session, cluster, lambda party: resolver.node(party).id)
     _write_minute(store, built, now, newest)
     _place(store, built)
 

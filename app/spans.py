@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import redis
 
+from app.model.example import Example
 from app.model.fleet import Snapshot
 from app.model.series import Window
 from collectors.otlp import RETRY_AFTER_SECONDS, IngestResult, OtlpCollector
@@ -93,6 +94,10 @@ class SharedSpans:
     def pull(self, window: Window) -> Snapshot:
         """What the last minute amounts to; only asked of the process that joins."""
         return self._inner.pull(window)
+
+    def examples(self) -> list[Example]:
+        """Traces of calls chosen some seconds ago; only asked of the process that joins."""
+        return self._inner.examples()
 
     def _drain(self) -> None:
         up, pause = True, threading.Event()

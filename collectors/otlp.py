@@ -22,7 +22,7 @@ from collectors.otlp_body import JSON, PROTOBUF, Full, TooLarge, Unsupported, un
 from collectors.span_columns import Batch, Flaws
 from collectors.span_folded import Limits
 from collectors.span_join import Joiner
-from collectors.span_keep import MOST_ASKED, SETTLED_NS, Asked, Keeper
+from collectors.span_keep import SETTLED_NS, Keeper, asked_of
 from collectors.span_ledger import STEP_NS
 from collectors.span_read import read_json, read_protobuf
 from collectors.span_witness import witness
@@ -88,6 +88,7 @@ class OtlpCollector:
         self._joiner = Joiner(
             wait_seconds=wait.total_seconds(), max_waiting=max(max_spans // 2, 1), limits=limits
         )
+        self._keeper = Keeper(cluster)
         self._recent: deque[tuple[int, Counter[str]]] = deque()
         self._delays: deque[tuple[int, int, int]] = deque()  # step of arrival, spans, sum of delays in ns
 
@@ -104,7 +105,8 @@ class OtlpCollector:
         """
         if self._held() >= self._max_spans:
             self._refuse()
-        batch = self._read(unpack(body, encoding, self.max_body_bytes), content_type)
+        raw = unpack(body, encoding, self.max_body_bytes)
+        batch = self._read(raw, content_type)
         if len(batch) > self._max_spans:
             raise TooLarge(f"more than {self._max_spans} spans in one body")
         with self._pending_lock:
@@ -116,6 +118,7 @@ class OtlpCollector:
             crowded = self._pending_spans >= self._join_at
         if not fits:
             self._refuse()
+        self._keeper.remember(body, content_type, encoding, batch, unpacked=len(raw))
         if crowded:
             self._join_if_idle()
         return _result(batch)
@@ -136,6 +139,16 @@ class OtlpCollector:
             found = witness(self._joiner, first_step=first_step, as_of=as_of, window=as_of - begin)
             notices = self._notices()
         return Snapshot(self.cluster, self.name, moment, (found,), notices=notices)
+
+    def examples(self) -> list[Example]:
+        """Traces of calls chosen some seconds ago, each handed out once; asked for after `pull`."""
+        with self._join_lock:
+            asked = asked_of(self._joiner, _ns(clock.now()) - SETTLED_NS)
+        found = self._keeper.find(asked)
+        with self._join_lock:
+            self._joiner.choice.settle(found.done, found.lost)
+            self.totals.update(examples=len(found.examples))
+        return found.examples
 
     def _read(self, body: bytes, content_type: str) -> Batch:
         read = {PROTOBUF: read_protobuf, JSON: read_json}.get(content_type.partition(";")[0].strip().lower())

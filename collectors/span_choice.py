@@ -6,6 +6,7 @@ columns. Only the key of a call's span is noted here; `span_keep` finds the span
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,7 +93,7 @@ class Choice:
             setattr(self, name, getattr(self, name)[rows])
 
     def ripe(self, before: int, most: int) -> list[Chosen]:
-        """Up to `most` calls chosen before a moment (ns), failed ones first; `done` or `lost` must follow."""
+        """Up to `most` calls chosen before a moment (ns), failed ones first; `settle` must follow."""
         stale = (self._at > 0) & (self._at < before - _STALE_NS)
         if stale.any():
             self._forget(*np.nonzero(stale))
@@ -102,8 +103,17 @@ class Choice:
         found = zip(row[order].tolist(), place[order].tolist(), strict=True)
         return [Chosen(one, int(self._key[one, at]), _WHY[at]) for one, at in found]
 
-    def done(self, taken: Chosen) -> None:
-        """Its trace is kept: the place waits for nothing any more, and still holds its bar."""
+    def settle(self, done: Iterable[Chosen], lost: Iterable[Chosen]) -> None:
+        """The traces of some calls are kept, the spans of others are not at hand: another may take their place."""
+        for one in done:
+            self._done(one)
+        for one in lost:
+            mine = self._places(one)
+            if len(mine):
+                self._forget(np.full(len(mine), one.row), mine)
+
+    def _done(self, taken: Chosen) -> None:
+        """The place waits for nothing any more, and still holds its bar."""
         mine = self._places(taken)
         if not len(mine):
             return
@@ -113,12 +123,6 @@ class Choice:
             self._set_bar(np.array([taken.row]))
         elif taken.why is Why.FAILED:
             self._taken[taken.row, 1] += 1
-
-    def lost(self, chosen: Chosen) -> None:
-        """The spans of its trace are not at hand: another call may take the place."""
-        mine = self._places(chosen)
-        if len(mine):
-            self._forget(np.full(len(mine), chosen.row), mine)
 
     def _places(self, one: Chosen) -> I64:
         if one.row >= len(self._bar):  # edges may have been numbered anew
