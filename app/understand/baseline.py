@@ -1,14 +1,12 @@
-"""What is usual for a node or edge: the preceding hour, robustly, and the wider counts for low traffic.
+"""The last hour of a cluster, minute by minute, and what follows from it: the recent usual and the counts that
+judge low traffic and slow burns.
 
-`Past` keeps the last hour of minute frames in columns (one row per id) and answers with `Baseline`s. A
-baseline is frozen while its element is unhealthy, because unhealthy minutes are no example of the usual.
-Another horizon (same hour of former days) can stand beside `Past`: whoever judges sees only `Baseline`.
+`Past` keeps minute frames in columns (one row per id). Minutes in which an element was unhealthy are no example
+of its usual latency; while there are too few others the old usual stays. `season` knows the same hour of former days.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -16,27 +14,17 @@ from numpy.typing import NDArray
 
 from app.model.fleet import Frame, HealthStatus
 from app.model.series import Floats, quantiles
+from app.understand.robust import median, spread
+from app.understand.usual import Baseline, Basis, Usual
+
+__all__ = ["ENOUGH", "HORIZON", "RECENT", "Baseline", "Past"]
 
 HORIZON = 60  # minutes looked back
 RECENT = 3  # newest minutes left out: they may already be part of the trouble
 ENOUGH = 4  # minutes that make a baseline (reference: topology 9.4, "preceding 4x window")
+NOISE = 3.0  # standard deviations that noise alone does not leave
 _MINUTE = timedelta(minutes=1)
 _UNHEALTHY = frozenset({HealthStatus.DEGRADED.value, HealthStatus.FAILING.value})
-
-
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """The usual of one element: p95 (seconds), requests per second, and counts of the last 15 and 60 minutes."""
-
-    p95: float = float("nan")
-    rps: float = float("nan")
-    requests_15m: float = 0.0
-    failed_15m: float = 0.0
-    requests_1h: float = 0.0
-    failed_1h: float = 0.0
-
-
-Baselines = Mapping[str, Baseline]
 
 
 class Past:
@@ -50,6 +38,7 @@ class Past:
         self._failed: Floats = np.full((0, HORIZON), np.nan)
         self._unhealthy: NDArray[np.bool_] = np.zeros((0, HORIZON), bool)
         self._frozen: Floats = np.full(0, np.nan)
+        self._frozen_spread: Floats = np.zeros(0)
 
     def missing(self, now: datetime) -> list[datetime]:
         """Starts of the full minutes before `now` that a catch-up has still to add, oldest first."""
@@ -74,30 +63,37 @@ class Past:
             frame.edge_ids, frame.edge_requests, frame.edge_failed, frame.edge_latency, frame.edge_health
         )
 
-    def baselines(self) -> dict[str, Baseline]:
+    def baselines(self) -> Usual:
         """A Baseline per id that was seen in the horizon."""
-        self._freeze()
         seen = slice(0, HORIZON - RECENT)
-        rate = _median(self._requests[:, seen]) / 60.0
-        n15, k15 = _sums(self._requests[:, -15:], self._failed[:, -15:])
-        n60, k60 = _sums(self._requests, self._failed)
-        columns = zip(
-            self._row,
-            self._frozen.tolist(),
-            rate.tolist(),
-            n15.tolist(),
-            k15.tolist(),
-            n60.tolist(),
-            k60.tolist(),
-            strict=True,
-        )
-        return {key: Baseline(p95, rps, n15, k15, n60, k60) for key, p95, rps, n15, k15, n60, k60 in columns}
+        p95, noise, basis = self._usual_p95(seen)
+        rate = median(self._requests[:, seen], ENOUGH)
+        floor = rate - NOISE * spread(self._requests[:, seen], rate, ENOUGH)
+        columns = {
+            "p95": p95,
+            "p95_spread": noise,
+            "p95_basis": basis,
+            "rps": rate / 60.0,
+            "rps_floor": floor / 60.0,
+            "rps_basis": np.full(len(rate), float(Basis.HOUR_AGO)),
+        }
+        for name, minutes in (("5m", 5), ("15m", 15), ("1h", HORIZON)):
+            counts = _sums(self._requests[:, -minutes:], self._failed[:, -minutes:])
+            columns[f"requests_{name}"], columns[f"failed_{name}"] = counts
+        columns["p95_5m"] = median(self._p95[:, -5:], 3)
+        columns["p95_15m"] = median(self._p95[:, -15:], 8)
+        return Usual(dict(self._row), np.column_stack([columns[name] for name in Baseline._fields]))
 
-    def _freeze(self) -> None:
-        """The usual p95 from the healthy minutes; the old one stays while there are too few of them."""
-        healthy = np.where(self._unhealthy, np.nan, self._p95)[:, : HORIZON - RECENT]
-        usual = _median(healthy)
-        self._frozen = np.where(np.isnan(usual), self._frozen, usual)
+    def _usual_p95(self, seen: slice) -> tuple[Floats, Floats, Floats]:
+        """p95, spread and basis from the healthy minutes; the old ones stay while there are too few of them."""
+        healthy = np.where(self._unhealthy, np.nan, self._p95)[:, seen]
+        usual = median(healthy, ENOUGH)
+        known = ~np.isnan(usual)
+        self._frozen = np.where(known, usual, self._frozen)
+        self._frozen_spread = np.where(known, spread(healthy, usual, ENOUGH), self._frozen_spread)
+        ill = self._unhealthy[:, seen].any(axis=1) | ~known
+        basis = np.where(ill, float(Basis.BEFORE), float(Basis.HOUR_AGO))
+        return self._frozen, self._frozen_spread, basis
 
     def _shift(self, minutes: int) -> None:
         for ring in (self._p95, self._requests, self._failed):
@@ -112,7 +108,8 @@ class Past:
         names = list(self._row)
         self._row = {names[old]: new for new, old in enumerate(kept.tolist())}
         self._p95, self._requests, self._failed = self._p95[kept], self._requests[kept], self._failed[kept]
-        self._unhealthy, self._frozen = self._unhealthy[kept], self._frozen[kept]
+        self._unhealthy = self._unhealthy[kept]
+        self._frozen, self._frozen_spread = self._frozen[kept], self._frozen_spread[kept]
 
     def _put(
         self, ids: tuple[str, ...], requests: Floats, failed: Floats, latency: Floats, health: tuple[str, ...]
@@ -137,20 +134,8 @@ class Past:
             self._failed = np.vstack([self._failed, blank])
             self._unhealthy = np.vstack([self._unhealthy, np.zeros((len(new), HORIZON), bool)])
             self._frozen = np.concatenate([self._frozen, np.full(len(new), np.nan)])
+            self._frozen_spread = np.concatenate([self._frozen_spread, np.zeros(len(new))])
         return np.array([self._row[key] for key in ids], dtype=np.int64)
-
-
-def _median(minutes: Floats) -> Floats:
-    """Median per row over the known minutes; NaN for rows with fewer than ENOUGH of them."""
-    known = np.isfinite(minutes)
-    count = known.sum(axis=1)
-    ordered = np.sort(np.where(known, minutes, np.inf), axis=1)
-    middle = np.maximum(count - 1, 0)
-    rows = np.arange(len(minutes))
-    if not len(minutes):
-        return np.zeros(0)
-    value = (ordered[rows, middle // 2] + ordered[rows, (middle + 1) // 2]) / 2
-    return np.where(count >= ENOUGH, value, np.nan)
 
 
 def _sums(requests: Floats, failed: Floats) -> tuple[Floats, Floats]:

@@ -1,83 +1,69 @@
-"""Traffic to severity and held status, with reasons (reference: topology 9.4).
+"""Traffic to severity and held status (reference: topology 9.4); the words for it are in `reasons`.
 
 Two steps, both over columns or single marks and without I/O: `grade` says how bad this evaluation's numbers
 are; `hold` moves the held status, worse after `worse_after` evaluations in a row, better after `better_after`.
+
+The live window decides at once. The last 5 and 15 minutes stand beside it for what it is too short to be sure of:
+they count while the live window does not surely refute them, so they never hold a status up.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.model.fleet import HealthStatus, Reason
+from app.model.fleet import HealthStatus
 from app.model.series import Floats
+from app.understand.baseline import NOISE
+from app.understand.limits import THRESHOLDS, Bools, Limits, Thresholds, limits_of
 from app.understand.memory import Mark
-from app.understand.wilson import lower_bound
+from app.understand.wilson import lower_bound, upper_bound
 
 Levels = NDArray[np.int64]
+LIVE, SLOW, HOUR = 0, 15, 60  # minutes that a verdict rests on; LIVE = the window of the source
 _STATUS = (HealthStatus.HEALTHY, HealthStatus.DEGRADED, HealthStatus.FAILING)
 _SEVERITY = {"healthy": 0, "idle": 0, "maintenance": 0, "degraded": 1, "failing": 2}
 
 
 @dataclass(frozen=True, slots=True)
-class Thresholds:
-    """Every limit of health in one place; all are starting values (reference: topology 9.4, "proposal").
-
-    Requests guard against verdicts on a handful; ratios are shares, latencies seconds, rates per second.
-    """
-
-    guard_requests: float = 20
-    guard_sampled: float = 30  # below 30 raw spans sampled traces do not judge errors (reference 4.4)
-    all_failed_requests: float = 5
-    errors: tuple[float, float] = (0.01, 0.10)
-    latency_ratio: tuple[float, float] = (1.5, 3.0)
-    latency_above: tuple[float, float] = (0.050, 0.200)
-    volume_ratio: float = 0.3
-    volume_baseline_rps: float = 1.0
-    exit_factor: float = 0.8
-    worse_after: int = 2
-    better_after: int = 4
-    idle_after: timedelta = timedelta(minutes=5)
-
-
-THRESHOLDS = Thresholds()
-
-
-@dataclass(frozen=True, slots=True)
 class Signals:
-    """What n elements show, in columns: raw requests and failed ones of the window, rate, p95, the usual
-    p95 and rate, counts of the last 15 and 60 minutes, the severity held until now (0, 1, 2), whether the
-    numbers are sampled, and whether the volume may be judged (fresh without a gap for long enough).
+    """What n elements show, in columns: raw requests and failed ones of the window, rate, p95; their `usual`
+    (field of Baseline -> column, counts as far as the witness looked at them); the severity held until now
+    (0, 1, 2), whether the numbers are sampled, whether the volume may be judged (fresh without a gap for
+    long enough), and the callee's own p95 where it is as usual (else NaN).
     """
 
     requests: Floats
     failed: Floats
     rps: Floats
     p95: Floats
-    usual_p95: Floats
-    usual_rps: Floats
-    requests_15m: Floats
-    failed_15m: Floats
-    requests_1h: Floats
-    failed_1h: Floats
+    usual: dict[str, Floats]
     held: Levels
-    sampled: NDArray[np.bool_]
-    volume_judged: NDArray[np.bool_]
+    sampled: Bools
+    volume_judged: Bools
+    server_fine: Floats
 
 
 @dataclass(frozen=True, slots=True)
 class Grades:
-    """Severity (0 fine, 1 degraded, 2 failing) per check; `counted`, `counted_failed`: what errors were judged on."""
+    """Severity (0 fine, 1 degraded, 2 failing) per check, and what each was judged on.
+
+    counted, counted_failed: requests of `errors_minutes` (LIVE or minutes); p95 of `latency_minutes`; guarded:
+    too few requests for a verdict on errors. latency_limit, shape (2, n): seconds above which p95 is too slow.
+    """
 
     errors: Levels
     latency: Levels
     volume: Levels
     counted: Floats
     counted_failed: Floats
-    guarded: NDArray[np.bool_]
+    errors_minutes: Levels
+    p95: Floats
+    latency_minutes: Levels
+    latency_limit: Floats
+    guarded: Bools
 
     @property
     def worst(self) -> Levels:
@@ -85,124 +71,107 @@ class Grades:
         return np.asarray(np.maximum(np.maximum(self.errors, self.latency), self.volume))
 
 
-def grade(signals: Signals, limits: Thresholds = THRESHOLDS) -> Grades:
+def grade(signals: Signals, limits: Limits | None = None, starting: Thresholds = THRESHOLDS) -> Grades:
     """Judge this evaluation's numbers; NaN anywhere means "no verdict from this check"."""
-    guard = np.where(signals.sampled, limits.guard_sampled, limits.guard_requests)
-    counted, failed = _widened(signals, guard)
-    enough = counted >= guard
-    errors = _errors(
-        signals.held, np.where(enough, failed, np.nan), np.where(enough, counted, np.nan), limits
+    limits = limits or limits_of(len(signals.held), starting)
+    guard = np.where(signals.sampled, limits.guard_sampled, limits.guard)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        errors, counted, failed, minutes = _errors(signals, limits, guard, starting)
+        guarded = counted < guard
+        all_failed = (signals.requests >= starting.all_failed_requests) & (signals.failed >= signals.requests)
+        errors = np.maximum(errors, np.where(all_failed & guarded, 1, 0))
+        at = _latency_limits(signals, limits, starting)
+        latency, p95, late_minutes = _latency(signals, at, guard, starting)
+        floor = np.fmin(limits.volume_ratio * signals.usual["rps"], signals.usual["rps_floor"])
+        dropped = (signals.rps < floor) & (signals.usual["rps"] >= starting.volume_baseline_rps)
+    judged = limits.judged
+    return Grades(
+        errors=errors * judged["errors"],
+        latency=latency * judged["latency"],
+        volume=np.where(dropped & signals.volume_judged & judged["volume"], 1, 0),
+        counted=counted,
+        counted_failed=failed,
+        errors_minutes=minutes,
+        p95=p95,
+        latency_minutes=late_minutes,
+        latency_limit=at,
+        guarded=guarded & judged["errors"],
     )
-    with np.errstate(invalid="ignore"):
-        all_failed = (signals.requests >= limits.all_failed_requests) & (signals.failed >= signals.requests)
-        errors = np.maximum(errors, np.where(all_failed & ~enough, 1, 0))
-        latency = np.where(signals.requests >= guard, _latency(signals, limits), 0)
-        dropped = signals.rps < limits.volume_ratio * signals.usual_rps
-    usual = signals.usual_rps >= limits.volume_baseline_rps
-    volume = np.where(dropped & usual & signals.volume_judged, 1, 0)
-    return Grades(errors, latency, volume, counted, failed, ~enough)
 
 
-def _widened(signals: Signals, guard: Floats) -> tuple[Floats, Floats]:
+def _errors(
+    signals: Signals, limits: Limits, guard: Floats, starting: Thresholds
+) -> tuple[Levels, Floats, Floats, Levels]:
+    """Severity, the requests and failures it rests on, and the minutes they are of."""
+    counted, failed, minutes = _widened(signals, guard)
+    enough = counted >= guard
+    surely = np.where(enough, lower_bound(failed, counted), np.nan)
+    usual, slow_n, slow_k = signals.usual, signals.usual["requests_15m"], signals.usual["failed_15m"]
+    slowly = np.where(slow_n >= guard, lower_bound(slow_k, slow_n), np.nan)
+    still = usual["failed_5m"] / usual["requests_5m"]
+    live = np.where(signals.requests >= guard, upper_bound(signals.failed, signals.requests), np.inf)
+    fast, slow = np.zeros(len(surely), np.int64), np.zeros(len(surely), np.int64)
+    for level in (1, 2):
+        ease = np.where(signals.held >= level, starting.exit_factor, 1.0)
+        threshold = limits.errors[level - 1] * ease
+        fast[surely > threshold] = level
+        slow[(slowly > threshold) & (still > threshold) & (live >= threshold)] = level
+    more = slow > fast
+    counted, failed = np.where(more, slow_n, counted), np.where(more, slow_k, failed)
+    return np.maximum(fast, slow), counted, failed, np.where(more, SLOW, minutes)
+
+
+def _widened(signals: Signals, guard: Floats) -> tuple[Floats, Floats, Levels]:
     """Counts of the narrowest of window, 15 minutes, 1 hour that holds enough requests (else the widest)."""
     requests = np.nan_to_num(signals.requests)
-    failed = np.where(np.isnan(signals.failed), 0.0, signals.failed)
-    for wider, wider_failed in (
-        (signals.requests_15m, signals.failed_15m),
-        (signals.requests_1h, signals.failed_1h),
-    ):
+    failed = np.nan_to_num(signals.failed)
+    minutes = np.full(len(requests), LIVE)
+    for name, length in (("15m", SLOW), ("1h", HOUR)):
+        wider = signals.usual[f"requests_{name}"]
         widen = (requests < guard) & (wider > requests)
         requests = np.where(widen, wider, requests)
-        failed = np.where(widen, wider_failed, failed)
-    return requests, failed
+        failed = np.where(widen, signals.usual[f"failed_{name}"], failed)
+        minutes = np.where(widen, length, minutes)
+    return requests, failed, minutes
 
 
-def _errors(held: Levels, failed: Floats, total: Floats, limits: Thresholds) -> Levels:
-    surely = lower_bound(failed, total)
-    found = np.zeros(len(held), np.int64)
-    for level, limit in enumerate(limits.errors, start=1):
-        threshold = np.where(held >= level, limit * limits.exit_factor, limit)
-        with np.errstate(invalid="ignore"):
-            found[surely > threshold] = level
+def _latency_limits(signals: Signals, limits: Limits, starting: Thresholds) -> Floats:
+    """Seconds above which p95 is degraded and failing, shape (2, n): the fixed ones, else those of the usual.
+
+    What is held ends only below `exit_factor` of the way. Failing is never milder than degraded.
+    """
+    usual, noise = signals.usual["p95"], NOISE * signals.usual["p95_spread"]
+    found = np.empty((2, len(usual)))
+    for level in (1, 2):
+        ease = np.where(signals.held >= level, starting.exit_factor, 1.0)
+        ratio = np.maximum(limits.latency_ratio[level - 1] * ease, 1.0)
+        above = np.maximum(starting.latency_above[level - 1], noise) * ease
+        relative = np.maximum(usual * ratio, usual + above)
+        fixed = limits.latency_fixed[level - 1]
+        found[level - 1] = np.where(np.isnan(fixed), relative, fixed * ease)
+    only_failing = np.isnan(limits.latency_fixed[0]) & ~np.isnan(limits.latency_fixed[1])
+    found[0] = np.where(only_failing, np.fmin(found[0], found[1]), found[0])
+    found[1] = np.where(only_failing, found[1], np.maximum(found[1], found[0]))
     return found
 
 
-def _latency(signals: Signals, limits: Thresholds) -> Levels:
-    found = np.zeros(len(signals.held), np.int64)
-    for level, (ratio, above) in enumerate(
-        zip(limits.latency_ratio, limits.latency_above, strict=True), start=1
-    ):
-        ease = np.where(signals.held >= level, limits.exit_factor, 1.0)
-        with np.errstate(invalid="ignore"):
-            slower = signals.p95 > signals.usual_p95 * np.maximum(ratio * ease, 1.0)
-            found[slower & (signals.p95 > signals.usual_p95 + above * ease)] = level
-    return found
-
-
-# Reasons -----------------------------------------------------------------------------------------
-
-
-def reasons_at(
-    signals: Signals, grades: Grades, i: int, limits: Thresholds = THRESHOLDS
-) -> list[tuple[int, Reason]]:
-    """(severity, reason) of every check that element `i` fails."""
-    found: list[tuple[int, Reason]] = []
-    if grades.errors[i]:
-        level = int(grades.errors[i])
-        found.append(
-            (level, _errors_reason(grades.counted[i], grades.counted_failed[i], limits.errors[level - 1]))
-        )
-    if grades.latency[i]:
-        level = int(grades.latency[i])
-        found.append((level, _latency_reason(signals.p95[i], signals.usual_p95[i], level, limits)))
-    if grades.volume[i]:
-        found.append((1, _volume_reason(signals.rps[i], signals.usual_rps[i], limits)))
-    return found
-
-
-def _errors_reason(total: float, failed: float, threshold: float) -> Reason:
-    ratio = failed / total
-    if failed >= total:
-        text = f"all {count(total)} requests failed"
-    else:
-        text = f"errors {percent(ratio)} ({count(failed)} of {count(total)} requests)"
-    return Reason("error_ratio_above_threshold", text, round(float(ratio), 4), threshold)
-
-
-def _latency_reason(p95: float, usual: float, level: int, limits: Thresholds) -> Reason:
-    threshold = max(usual * limits.latency_ratio[level - 1], usual + limits.latency_above[level - 1])
-    text = "p95 {}, usually {}".format(*durations(float(p95), float(usual)))
-    return Reason("latency_p95_above_baseline", text, round(float(p95), 4), round(float(threshold), 4))
-
-
-def _volume_reason(rps: float, usual: float, limits: Thresholds) -> Reason:
-    text = f"{rate(float(rps))}, usually {rate(float(usual))}: callers stopped calling"
-    return Reason(
-        "volume_below_baseline", text, round(float(rps), 3), round(float(usual * limits.volume_ratio), 3)
-    )
-
-
-def percent(ratio: float) -> str:
-    """`12 %`, `1.2 %`, `0.03 %`."""
-    value = ratio * 100
-    return f"{value:.0f} %" if value >= 10 else f"{value:.2g} %"
-
-
-def count(number: float) -> str:
-    """A count of requests with a thin grouping of thousands."""
-    return f"{round(number):,}".replace(",", "\u202f")
-
-
-def rate(rps: float) -> str:
-    """`41 rps`, `0.31 rps`."""
-    return f"{rps:.0f} rps" if rps >= 10 else f"{rps:.2g} rps"
-
-
-def durations(*seconds: float) -> list[str]:
-    """Durations in one common unit, so that they can be compared at a glance: `1.9 s` and `0.3 s`."""
-    if max(seconds) >= 1:
-        return [f"{value:.1f} s" for value in seconds]
-    return [f"{value * 1000:.0f} ms" if value >= 0.01 else f"{value * 1000:.1f} ms" for value in seconds]
+def _latency(
+    signals: Signals, limit: Floats, guard: Floats, starting: Thresholds
+) -> tuple[Levels, Floats, Levels]:
+    """Severity, the p95 it rests on, and the minutes that is of."""
+    usual = signals.usual
+    live = signals.requests >= guard
+    fast, slow = np.zeros(len(live), np.int64), np.zeros(len(live), np.int64)
+    for level in (1, 2):
+        at = limit[level - 1]
+        fast[live & (signals.p95 > at)] = level
+        refuted = live & (signals.p95 <= at * starting.exit_factor)
+        slow[
+            (usual["requests_15m"] >= guard) & (usual["p95_15m"] > at) & (usual["p95_5m"] > at) & ~refuted
+        ] = level
+    more = slow > fast
+    p95 = np.where(more, usual["p95_15m"], signals.p95)
+    return np.maximum(fast, slow), p95, np.where(more, SLOW, LIVE)
 
 
 # Holding -----------------------------------------------------------------------------------------

@@ -14,12 +14,15 @@ import numpy as np
 from app.model.fleet import Health, HealthStatus, Reason
 from app.model.series import Floats, quantiles
 from app.understand import health
-from app.understand.baseline import Baseline, Baselines
 from app.understand.columns import Bools, Columns, Index
-from app.understand.health import THRESHOLDS, Grades, Signals, Thresholds
+from app.understand.disagreement import Disagreement, disagreement
+from app.understand.health import Grades, Signals
+from app.understand.limits import THRESHOLDS, Limits, Own, Thresholds, limits_of
 from app.understand.memory import Mark
 from app.understand.pods import PodsVerdict
+from app.understand.reasons import count, reasons_at
 from app.understand.testimony import Testimony
+from app.understand.usual import Baselines, Basis, columns_of
 
 _ORDER = (
     HealthStatus.HEALTHY,
@@ -30,7 +33,7 @@ _ORDER = (
 )
 _WORDS = tuple(status.value for status in _ORDER)
 _HEALTHY, _UNKNOWN, _IDLE = 0, 3, 4
-_NO_BASELINE = Baseline()
+_COUNTS = ("requests_15m", "failed_15m", "requests_1h", "failed_1h", "requests_5m", "failed_5m")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,45 +92,80 @@ def silence_is_zero(columns: Columns, marks: Sequence[Mark], testimonies: list[T
             columns.rps[i] = columns.raw[i] = 0.0
 
 
-def judge(
-    setting: Setting,
-    ids: Sequence[str],
-    columns: Columns,
-    p95: Floats,
-    marks: Sequence[Mark],
-    *,
-    pods: Sequence[PodsVerdict | None],
-    talks: Bools,
-    without_numbers: Index,
-) -> list[Health]:
-    """Health of each element; moves its mark by one evaluation. `talks` = it calls others now.
+@dataclass(frozen=True, slots=True)
+class Elements:
+    """What is judged: n ids with their merged numbers and marks, and what is known beside the numbers.
 
-    `without_numbers` is the verdict (index into the order healthy, degraded, failing, unknown, idle) for an
-    element that nobody gives numbers of. Numbers of silent witnesses are never judged.
+    pods: what Kubernetes says. talks: calls others now. without_numbers: the verdict (index into the order
+    healthy, degraded, failing, unknown, idle) where nobody gives numbers. server_fine: the callee's p95 where
+    the callee is as quick as usual, else NaN. own: limits of the configuration, none or one per element.
     """
+
+    ids: Sequence[str]
+    columns: Columns
+    p95: Floats
+    marks: Sequence[Mark]
+    pods: Sequence[PodsVerdict | None]
+    talks: Bools
+    without_numbers: Index
+    server_fine: Floats
+    own: Sequence[Own] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Judgement:
+    """Everything that the reasons of one evaluation are told from."""
+
+    setting: Setting
+    elements: Elements
+    signals: Signals
+    grades: Grades
+    limits: Limits
+    disagreement: Disagreement
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Health per element; `slower`: whose latency is above its limit now, `usual_p95` NaN where not known."""
+
+    health: list[Health]
+    slower: Bools
+    usual_p95: Floats
+
+
+def judge(setting: Setting, elements: Elements) -> Judged:
+    """Health of each element; moves its mark by one evaluation. Numbers of silent witnesses are never judged."""
+    columns, marks, pods = elements.columns, elements.marks, elements.pods
     believed = (columns.chosen >= 0) & (columns.chosen < columns.fresh_count)
     _note_traffic(setting, columns, marks, believed)
-    for i in np.flatnonzero(talks).tolist():
+    for i in np.flatnonzero(elements.talks).tolist():
         marks[i].seen = setting.at
-    signals = _signals(setting, ids, columns, p95, marks, believed)
-    grades = health.grade(signals, setting.limits)
+    signals = _signals(setting, elements, believed)
+    limits = limits_of(len(marks), setting.limits, elements.own)
+    grades = health.grade(signals, limits, setting.limits)
     level = np.where(believed, grades.worst, 0)
     level = np.maximum(level, [verdict.severity if verdict else 0 for verdict in pods])
-    verdicts = _verdicts(setting, columns, marks, level, pods, without_numbers)
-    at = setting.at
+    verdicts = _verdicts(setting, columns, marks, level, pods, elements.without_numbers)
+    held = _held(setting, marks, verdicts)
+    disagreeing = disagreement(columns, setting.testimonies, setting.limits)
+    disagreeing.found[:] &= signals.volume_judged  # counts kept in memory start from nothing
+    made = _Judgement(setting, elements, signals, grades, limits, disagreeing)
+    states = [
+        Health(status, _moment(mark.since), _reasons(made, i, status))
+        for i, (status, mark) in enumerate(zip(held, marks, strict=True))
+    ]
+    return Judged(states, believed & (grades.latency > 0), signals.usual["p95"])
+
+
+def _held(setting: Setting, marks: Sequence[Mark], verdicts: Index) -> list[HealthStatus]:
+    """Every mark moved by its verdict; those that have long been what they are need no look at their streak."""
     remembered = max(setting.limits.worse_after, setting.limits.better_after)
     steady = ["0" * remembered, "1" * remembered, "2" * remembered, "", "0" * remembered]
-    held = [
+    return [
         _ORDER[verdict]
         if mark.status == _WORDS[verdict] and mark.recent == steady[verdict]
-        else health.hold(mark, _ORDER[verdict], at, setting.limits)
+        else health.hold(mark, _ORDER[verdict], setting.at, setting.limits)
         for mark, verdict in zip(marks, verdicts.tolist(), strict=True)
-    ]
-    return [
-        Health(
-            status, _moment(mark.since), _reasons(setting, i, status, columns, mark, signals, grades, pods[i])
-        )
-        for i, (status, mark) in enumerate(zip(held, marks, strict=True))
     ]
 
 
@@ -145,16 +183,9 @@ def _note_traffic(setting: Setting, columns: Columns, marks: Sequence[Mark], bel
             mark.fresh_since = setting.at
 
 
-def _signals(
-    setting: Setting,
-    ids: Sequence[str],
-    columns: Columns,
-    p95: Floats,
-    marks: Sequence[Mark],
-    believed: Bools,
-) -> Signals:
-    usual = [setting.baselines.get(key, _NO_BASELINE) for key in ids]
-    share = _looked_at(setting.testimonies, columns)
+def _signals(setting: Setting, elements: Elements, believed: Bools) -> Signals:
+    columns, marks = elements.columns, elements.marks
+    usual = _usual(setting, elements)
     window = max((t.seconds for t in setting.testimonies if t.fresh), default=60.0)
     full = setting.at - 2 * window  # rates are low until the window has filled again
     settled = setting.watching_since is None or setting.watching_since.timestamp() <= full
@@ -162,17 +193,25 @@ def _signals(
         requests=np.where(believed, columns.raw, np.nan),
         failed=np.where(columns.raw > 0, columns.failed * columns.raw, 0.0),
         rps=columns.rps,
-        p95=p95,
-        usual_p95=np.array([b.p95 for b in usual], dtype=np.float64),
-        usual_rps=np.array([b.rps for b in usual], dtype=np.float64),
-        requests_15m=np.array([b.requests_15m for b in usual], dtype=np.float64) * share,
-        failed_15m=np.array([b.failed_15m for b in usual], dtype=np.float64) * share,
-        requests_1h=np.array([b.requests_1h for b in usual], dtype=np.float64) * share,
-        failed_1h=np.array([b.failed_1h for b in usual], dtype=np.float64) * share,
+        p95=elements.p95,
+        usual=usual,
         held=np.array([health.severity(mark.status) or 0 for mark in marks], dtype=np.int64),
         sampled=_sampled(setting.testimonies, columns),
         volume_judged=np.array([settled and 0 < mark.fresh_since <= full for mark in marks], dtype=bool),
+        server_fine=elements.server_fine,
     )
+
+
+def _usual(setting: Setting, elements: Elements) -> dict[str, Floats]:
+    """Baselines as columns; what an unhealthy element was like before is remembered where no minute tells it."""
+    usual = columns_of(setting.baselines, elements.ids)
+    share = _looked_at(setting.testimonies, elements.columns)
+    usual |= {name: usual[name] * share for name in _COUNTS}
+    for i in np.flatnonzero(np.isnan(usual["p95"])).tolist():
+        if elements.marks[i].usual_p95:
+            usual["p95"][i] = elements.marks[i].usual_p95
+            usual["p95_basis"][i] = Basis.BEFORE
+    return usual
 
 
 def _sampled(testimonies: list[Testimony], columns: Columns) -> Bools:
@@ -210,44 +249,39 @@ def _verdicts(
 # Reasons -----------------------------------------------------------------------------------------
 
 
-def _reasons(
-    setting: Setting,
-    i: int,
-    status: HealthStatus,
-    columns: Columns,
-    mark: Mark,
-    signals: Signals,
-    grades: Grades,
-    pods: PodsVerdict | None,
-) -> tuple[Reason, ...]:
+def _reasons(made: _Judgement, i: int, status: HealthStatus) -> tuple[Reason, ...]:
+    mark, pods, columns = made.elements.marks[i], made.elements.pods[i], made.elements.columns
     if status in (HealthStatus.FAILING, HealthStatus.DEGRADED):
-        return _unhealthy(setting, i, mark, signals, grades, pods, columns)
+        return (*_unhealthy(made, i), *_apart(made, i))
     mark.reasons = []
     mild = tuple(reason for level, reason in pods.reasons if level == 0) if pods else ()
     if status is HealthStatus.UNKNOWN:
-        return (_no_data(setting, i, columns, mark), *mild)
+        return (_no_data(made.setting, i, columns, mark), *mild)
+    mark.usual_p95 = 0.0
     if status is HealthStatus.IDLE:
         return mild or (_no_traffic(mark),)
-    if grades.guarded[i] and columns.rps[i] >= 0:
-        return (*mild, _low_traffic(i, signals, grades, setting.limits))
-    return mild
+    if made.grades.guarded[i] and columns.rps[i] >= 0:
+        return (*mild, _low_traffic(made, i))
+    return (*mild, *_apart(made, i))
 
 
-def _unhealthy(
-    setting: Setting,
-    i: int,
-    mark: Mark,
-    signals: Signals,
-    grades: Grades,
-    pods: PodsVerdict | None,
-    columns: Columns,
-) -> tuple[Reason, ...]:
+def _apart(made: _Judgement, i: int) -> tuple[Reason, ...]:
+    """The information that sources disagree."""
+    if not made.disagreement.found[i]:
+        return ()
+    return (made.disagreement.reason(i, made.elements.columns, made.setting.testimonies),)
+
+
+def _unhealthy(made: _Judgement, i: int) -> tuple[Reason, ...]:
     """The checks that fail now; while better numbers wait for their confirmation, the last ones that failed."""
+    mark, pods, columns = made.elements.marks[i], made.elements.pods[i], made.elements.columns
     believed = 0 <= columns.chosen[i] < columns.fresh_count
-    found = health.reasons_at(signals, grades, i, setting.limits) if believed else []
+    found = reasons_at(made.signals, made.grades, made.limits, i) if believed else []
     found += [entry for entry in pods.reasons if entry[0] > 0] if pods else []
+    usual = float(made.signals.usual["p95"][i])
+    mark.usual_p95 = 0.0 if usual != usual else usual
     if not found:
-        return (*(Reason(*reason) for reason in mark.reasons), _recovering(mark, setting.limits))
+        return (*(Reason(*reason) for reason in mark.reasons), _recovering(mark, made.setting.limits))
     found.sort(key=lambda entry: -entry[0])
     reasons = tuple(reason for _, reason in found)
     mark.reasons = [(r.code, r.message, r.value, r.threshold) for r in reasons]
@@ -278,11 +312,12 @@ def _no_traffic(mark: Mark) -> Reason:
     return Reason("no_traffic", f"no traffic since {_clock(seen)}" if seen else "no traffic seen", 0.0)
 
 
-def _low_traffic(i: int, signals: Signals, grades: Grades, limits: Thresholds) -> Reason:
-    total, failed = grades.counted[i], grades.counted_failed[i]
-    told = f", {health.count(failed)} of them failed" if failed else ""
-    guard = limits.guard_sampled if signals.sampled[i] else limits.guard_requests
-    text = f"low traffic: {health.count(total)} requests{told}; no verdict on errors"
+def _low_traffic(made: _Judgement, i: int) -> Reason:
+    total, failed = made.grades.counted[i], made.grades.counted_failed[i]
+    told = f", {count(failed)} of them failed" if failed else ""
+    limits = made.limits
+    guard = (limits.guard_sampled if made.signals.sampled[i] else limits.guard)[i]
+    text = f"low traffic: {count(total)} requests{told}; no verdict on errors"
     return Reason("low_traffic", text, float(total), float(guard))
 
 

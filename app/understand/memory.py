@@ -28,7 +28,8 @@ class Mark(msgspec.Struct, array_like=True, gc=False):
     status: held health status; since: when it began; recent: severities of the last evaluations, a digit
     each, newest last; seen: last time traffic was seen; fresh_since: since
     when its data has come without a gap; by: evidence kind its numbers last rested on; before: status before
-    it became unknown. Times are Unix seconds; 0 = never.
+    it became unknown; usual_p95: what its p95 (seconds) is held against while it is unhealthy, 0 = nothing.
+    Times are Unix seconds; 0 = never.
     """
 
     status: str = ""
@@ -39,6 +40,7 @@ class Mark(msgspec.Struct, array_like=True, gc=False):
     by: str = ""
     before: str = ""
     reasons: list[tuple[str, str, float | None, float | None]] = []
+    usual_p95: float = 0.0
 
 
 class KnownNode(msgspec.Struct, array_like=True, gc=False):

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from app.model.fleet import EvidenceKind, Freshness, Snapshot, SourceStatus, Witness
 
 STALE_WINDOWS = 2  # a witness older than this many of its windows is stale whatever its source says
-NOT_OK_GRACE = timedelta(seconds=10)  # one missed pull of a fast source is no outage
+NOT_OK_GRACE = timedelta(seconds=10)  # one missed pull of a fast source is no outage; late is more than one
 DROPPED_AFTER = timedelta(hours=24)
 
 _TRUST = {kind: rank for rank, kind in enumerate(EvidenceKind)}
@@ -64,4 +64,6 @@ def is_fresh(as_of: datetime, window: timedelta, state: Freshness | None, now: d
     age = now - as_of
     if age > STALE_WINDOWS * window:
         return False
-    return state is None or state.status is SourceStatus.OK or age <= NOT_OK_GRACE
+    if state is None or state.status is SourceStatus.OK:
+        return True
+    return state.status is not SourceStatus.LATE and age <= NOT_OK_GRACE

@@ -9,19 +9,21 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from app.model.fleet import EdgeKind, Freshness, NodeKind, Snapshot, SourceStatus, Topology
+from app.model.series import Floats
 from app.understand import elements
 from app.understand import memory as remembered
-from app.understand.baseline import Baselines
 from app.understand.columns import Bools, Columns, Index
-from app.understand.health import THRESHOLDS, Thresholds
+from app.understand.disagreement import disagreement
 from app.understand.identity import Party, Resolver
-from app.understand.judge import Quantiles, Setting, judge, measured, silence_is_zero
+from app.understand.judge import Elements, Judged, Quantiles, Setting, judge, measured, silence_is_zero
+from app.understand.limits import THRESHOLDS, Own, RuleBook, Subject, Thresholds
 from app.understand.memory import KnownEdge, Mark, Memory
 from app.understand.merge import Merged, add_silent_edges, merge
 from app.understand.past import from_frame
 from app.understand.pods import PodsVerdict, judge_pods
 from app.understand.remembered import forgotten_nodes
 from app.understand.testimony import Testimony, is_fresh, testimonies
+from app.understand.usual import Baselines
 
 __all__ = ["Assembly", "assemble", "build", "from_frame"]
 
@@ -65,9 +67,10 @@ def build(
     now: datetime,
     *,
     limits: Thresholds = THRESHOLDS,
+    book: RuleBook | None = None,
     watching_since: datetime | None = None,
 ) -> Assembly:
-    """`assemble`, keeping the merged columns (for the minute's Frame)."""
+    """`assemble`, keeping the merged columns (for the minute's Frame). `book` holds the configured limits."""
     states = tuple(entry for entry in freshness if entry.source.startswith(f"{cluster}/"))
     heard = testimonies(cluster, snapshots, states, now)
     memory = remembered.load(previous_memory)
@@ -78,7 +81,7 @@ def build(
     merged = merge(heard, resolver, [*known, *others])
     add_silent_edges(merged, _silent_edges(memory, merged, gone, now))
     setting = Setting(heard, now, baselines, limits, watching_since)
-    judged = _Judged.of(cluster, setting, merged, memory, resolver, kubernetes, states)
+    judged = _Judged.of(cluster, setting, merged, memory, resolver, kubernetes, states, book or RuleBook())
     window = max((t.witness.window for t in heard if t.fresh), default=DEFAULT_WINDOW)
     topology = Topology(
         cluster=cluster,
@@ -167,6 +170,7 @@ class _Judged:
         resolver: Resolver,
         kubernetes: _Kubernetes,
         states: Sequence[Freshness],
+        book: RuleBook,
     ) -> _Judged:
         node_ids = tuple(party.id for party in merged.parties)
         edge_ids = elements.edge_ids(merged, node_ids)
@@ -177,8 +181,8 @@ class _Judged:
         silence_is_zero(merged.edges, edge_marks, setting.testimonies)
         node_latency, edge_latency = measured(merged.nodes), measured(merged.edges)
         pods = _pod_verdicts(merged.parties, resolver, kubernetes, setting.now)
-        node_health = judge(
-            setting,
+        no_edges, late = np.zeros(len(edge_ids), bool), edge_latency.own[:, 1]
+        nodes = Elements(
             node_ids,
             merged.nodes,
             node_latency.own[:, 1],
@@ -186,18 +190,22 @@ class _Judged:
             pods=pods,
             talks=talks,
             without_numbers=_without_numbers(cluster, merged, talks, pods, kubernetes, states),
+            server_fine=np.full(len(node_ids), np.nan),
+            own=_own_of_nodes(book, cluster, merged),
         )
-        p95 = edge_latency.own[:, 1]
-        edge_health = judge(
-            setting,
+        judged = judge(setting, nodes)
+        edges = Elements(
             edge_ids,
             merged.edges,
-            np.where(np.isnan(p95), edge_latency.server[:, 1], p95),
+            np.where(np.isnan(late), edge_latency.server[:, 1], late),
             edge_marks,
             pods=[None] * len(edge_ids),
-            talks=np.zeros(len(edge_ids), bool),
+            talks=no_edges,
             without_numbers=np.full(len(edge_ids), _UNKNOWN, np.int64),
+            server_fine=_server_fine(merged, judged, node_latency, edge_latency),
+            own=_own_of_edges(book, cluster, merged),
         )
+        node_health, edge_health = judged.health, judge(setting, edges).health
         return cls(
             merged,
             node_ids,
@@ -241,6 +249,40 @@ class _Judged:
         return Memory(nodes=nodes, edges=edges)
 
 
+_UNCHANGED = 1.2  # times its usual p95 up to which a callee is as quick as ever
+_MINE = 0.5  # share of the caller's wait that the callee works at most, where it is not the one to blame
+
+
+def _server_fine(merged: Merged, nodes: Judged, own: Quantiles, calls: Quantiles) -> Floats:
+    """p95 of the callee per edge where, by its own word, it is as quick as usual and not what the caller waits for."""
+    target, server = merged.ends[:, 1], calls.server[:, 1]
+    told = ~np.isnan(server) | merged.spoken[target]
+    callee = own.own[:, 1]
+    with np.errstate(invalid="ignore"):
+        fine = ~nodes.slower & (callee <= _UNCHANGED * nodes.usual_p95)
+        server = np.where(np.isnan(server), callee[target], server)
+        return np.where(told & fine[target] & (server <= _MINE * calls.own[:, 1]), server, np.nan)
+
+
+def _own_of_nodes(book: RuleBook, cluster: str, merged: Merged) -> list[Own]:
+    """The configured limits per node; empty without rules."""
+    if not book.rules:
+        return []
+    return [book.own(Subject(cluster, p.namespace or "", p.name, p.kind.value)) for p in merged.parties]
+
+
+def _own_of_edges(book: RuleBook, cluster: str, merged: Merged) -> list[Own]:
+    """The configured limits per edge: those of the callee, and those for this caller."""
+    if not book.rules:
+        return []
+    parties = merged.parties
+    pairs = [(parties[source], parties[target]) for source, target in merged.ends.tolist()]
+    return [
+        book.own(Subject(cluster, callee.namespace or "", callee.name, callee.kind.value, caller.name))
+        for caller, callee in pairs
+    ]
+
+
 def _pod_verdicts(
     parties: Sequence[Party], resolver: Resolver, kubernetes: _Kubernetes, now: datetime
 ) -> list[PodsVerdict | None]:
@@ -267,7 +309,7 @@ def _without_numbers(
     """Verdict for nodes that no witness gives inbound numbers of.
 
     Who calls others lives. A workload without traffic is idle while every traffic source is alive, unknown
-    while one is silent, and judged by its pods alone where there is no traffic source at all.
+    while one is silent or tells no number, and judged by its pods alone where there is no traffic source at all.
     """
     heard = merged.testimonies
     traffic = [state for state in states if state.source != f"{cluster}/{kubernetes.source}"]
@@ -276,9 +318,10 @@ def _without_numbers(
         workload = _IDLE
     else:
         workload = _UNKNOWN if traffic or heard else _HEALTHY
-    quiet = [_UNKNOWN if verdict is None else workload for verdict in pods]
+    quiet = np.array([_UNKNOWN if verdict is None else workload for verdict in pods], dtype=np.int64)
+    quiet = np.where(merged.nodes.garbled, _UNKNOWN, quiet)
     clients = [party.kind is NodeKind.CLIENT for party in merged.parties]
-    return np.where(talks, _HEALTHY, np.where(clients, _IDLE, np.array(quiet, dtype=np.int64)))
+    return np.where(talks, _HEALTHY, np.where(clients, _IDLE, quiet))
 
 
 def _callers(edges: Columns, ends: Index, count: int) -> Bools:
@@ -289,23 +332,8 @@ def _callers(edges: Columns, ends: Index, count: int) -> Bools:
 
 def _notices(snapshots: Iterable[Snapshot], merged: Merged) -> tuple[str, ...]:
     told = [f"{snapshot.source}: {notice}" for snapshot in snapshots for notice in snapshot.notices]
-    disagreeing = _disagreements(merged)
+    disagreeing = int(disagreement(merged.edges, merged.testimonies).found.sum())
     if disagreeing:
         noun = "connection" if disagreeing == 1 else "connections"
         told.append(f"sources disagree by more than a factor of 2 on the rate of {disagreeing} {noun}")
     return tuple(told)
-
-
-def _disagreements(merged: Merged) -> int:
-    """Edges on whose rate two fresh, sampling-corrected witnesses differ by more than 2 (reference: topology 8.3)."""
-    rows = [
-        number
-        for number, testimony in enumerate(merged.testimonies)
-        if testimony.fresh and testimony.witness.sampling_ratio is not None
-    ]
-    rates = merged.edges.rates[rows]
-    if len(rows) < 2 or not rates.size:
-        return 0
-    low = np.where(np.isnan(rates), np.inf, rates).min(axis=0)
-    high = np.where(np.isnan(rates), -np.inf, rates).max(axis=0)
-    return int(((low >= 1) & np.isfinite(low) & (high > 2 * low)).sum())

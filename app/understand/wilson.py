@@ -1,4 +1,4 @@
-"""How bad a ratio surely is: the Wilson score interval (E. B. Wilson, 1927; JASA 22, 209-212)."""
+"""How bad a ratio surely is, and at most: the Wilson score interval (E. B. Wilson, 1927; JASA 22, 209-212)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,17 @@ Z = 1.96  # 95 %
 
 def lower_bound(failed: Floats, total: Floats) -> Floats:
     """Lower bound of the 95 % interval of failed/total, per element; NaN where total is 0 or unknown."""
+    return _bound(failed, total, -1)
+
+
+def upper_bound(failed: Floats, total: Floats) -> Floats:
+    """Upper bound of the 95 % interval of failed/total, per element; NaN where total is 0 or unknown."""
+    return _bound(failed, total, 1)
+
+
+def _bound(failed: Floats, total: Floats, side: int) -> Floats:
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.clip(failed / total, 0.0, 1.0)
         spread = Z * np.sqrt(ratio * (1 - ratio) / total + Z * Z / (4 * total * total))
-        bound = (ratio + Z * Z / (2 * total) - spread) / (1 + Z * Z / total)
+        bound = (ratio + Z * Z / (2 * total) + side * spread) / (1 + Z * Z / total)
     return np.asarray(np.where(total > 0, bound, np.nan), dtype=np.float64)

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from app.model.fleet import EvidenceKind, HealthStatus
 from app.understand import wilson
-from app.understand.baseline import Baseline
-from app.understand.health import Signals, durations, grade, hold, percent
+from app.understand.health import Signals, grade, hold
 from app.understand.identity import Resolver
 from app.understand.memory import Mark
+from app.understand.reasons import durations, percent
 from app.understand.topology import build
+from app.understand.usual import Baseline
 from tests.support.fleets import MINUTE, NOON, down, edge_row, fresh, node_row, service, snapshot, witness
 
 HEALTHY, DEGRADED, FAILING, UNKNOWN, IDLE = (
@@ -28,24 +29,15 @@ LEVELS = {0: HEALTHY, 1: DEGRADED, 2: FAILING}
 
 def signals(**over) -> Signals:
     """One element with 1,000 requests, none failed, as fast and as busy as usual."""
-    usual = {
-        "requests": 1000,
-        "failed": 0,
-        "rps": 1000 / 60,
-        "p95": 0.1,
-        "usual_p95": 0.1,
-        "usual_rps": 1000 / 60,
-        "requests_15m": 0,
-        "failed_15m": 0,
-        "requests_1h": 0,
-        "failed_1h": 0,
-        "held": 0,
-        "sampled": False,
-        "volume_judged": True,
-    }
+    now = {"requests": 1000, "failed": 0, "rps": 1000 / 60, "p95": 0.1, "server_fine": float("nan")}
+    flags = {"held": 0, "sampled": False, "volume_judged": True}
     kinds = {"held": np.int64, "sampled": bool, "volume_judged": bool}
-    columns = {name: np.array([value], kinds.get(name, np.float64)) for name, value in (usual | over).items()}
-    return Signals(**columns)
+    given = now | flags | {name: value for name, value in over.items() if name in now | flags}
+    past = {name: value for name, value in over.items() if name not in given}
+    past |= {"p95": past.pop("usual_p95", 0.1), "rps": past.pop("usual_rps", 1000 / 60)}
+    usual = Baseline(**past)
+    columns = {name: np.array([value], kinds.get(name, np.float64)) for name, value in given.items()}
+    return Signals(**columns, usual={name: np.array([value]) for name, value in usual._asdict().items()})
 
 
 def level(**over) -> HealthStatus:

@@ -197,8 +197,8 @@ def test_witnesses_of_different_windows_are_compared_as_rates():
 
 def test_sources_that_disagree_by_more_than_two_are_told():
     found = topology(
-        snapshot(witness(MESH, edges=[edge_row(ORDER, PAY, 600)])),
-        snapshot(witness(TRACES, edges=[edge_row(ORDER, PAY, 100)], sampling_ratio=0.1), source="traces"),
+        snapshot(witness(MESH, edges=[edge_row(ORDER, PAY, 2400)])),
+        snapshot(witness(TRACES, edges=[edge_row(ORDER, PAY, 1000)], sampling_ratio=0.1), source="traces"),
     )
     assert any("disagree" in notice for notice in found.notices)
 
