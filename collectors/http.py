@@ -21,6 +21,10 @@ _PIECE = 256 * 1024
 _CONNECT_SECONDS = 3.0
 
 
+class AnswerTooLarge(SourceNonsense):
+    """The body is larger than we read; a smaller question may help."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """Status, lower-cased headers and the whole body of one exchange."""
@@ -99,7 +103,7 @@ def _read(response: requests.Response, who: str, deadline: float, max_body: int)
     for piece in response.iter_content(_PIECE):
         size += len(piece)
         if size > max_body:
-            raise SourceNonsense(f"{who} answered more than {max_body // (1024 * 1024)} MiB")
+            raise AnswerTooLarge(f"{who} answered more than {max_body // (1024 * 1024)} MiB")
         if monotonic() > deadline:
             raise SourceUnavailable(f"{who} did not finish its answer in time ({size} bytes came)")
         pieces.append(piece)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-import numpy as np
-
 from collectors.jaeger_wire import (
     JaegerSpan,
     JaegerTrace,
+    Process,
     decoded,
     failed,
     kind_of,
@@ -20,13 +19,13 @@ from collectors.jaeger_wire import (
 )
 from collectors.otlp_wire import Wanted
 from collectors.span_columns import Batch, Columns, batch_of
-from collectors.span_fields import I64
 from collectors.span_origin import Origin, origin_of
 from collectors.span_plain import columns_of
 from collectors.span_rows import Picked
 
 _LAST = 2**63 - 1
 _NONE = bytes(8)
+_MOST_KEPT = 8192  # bytes of tags worth remembering
 
 
 class JaegerRows:
@@ -60,28 +59,23 @@ class JaegerRows:
 
 def batch_of_jaeger(
     traces: Sequence[JaegerTrace], *, now_ns: int, sampling_attribute: str | None = None
-) -> tuple[Batch, I64]:
-    """The usable spans of some traces, and for each the number of its trace."""
-    groups: dict[Origin, tuple[list[JaegerSpan], list[int]]] = {}
-    for number, trace in enumerate(traces):
-        processes = trace.processes or {}
-        origins = {key: _origin(one.service_name, bytes(one.tags)) for key, one in processes.items()}
+) -> Batch:
+    """The usable spans of some traces."""
+    groups: dict[Origin, list[JaegerSpan]] = {}
+    for trace in traces:
+        origins = {key: _of_process(one) for key, one in (trace.processes or {}).items()}
         for span in trace.spans or ():
-            mine = groups.setdefault(origins.get(span.process, _NOBODY), ([], []))
-            mine[0].append(span)
-            mine[1].append(number)
-    spans = [span for mine, _ in groups.values() for span in mine]
-    numbers = np.array([number for _, mine in groups.values() for number in mine], np.int64)
-    batch = batch_of(
+            groups.setdefault(origins.get(span.process, _NOBODY), []).append(span)
+    spans = [span for mine in groups.values() for span in mine]
+    return batch_of(
         _columns(spans),
         JaegerRows(spans),
         list(groups),
-        [len(mine) for mine, _ in groups.values()],
+        [len(mine) for mine in groups.values()],
         told_in=(sampling_attribute or "").encode(),
         now_ns=now_ns,
         sampling_attribute=sampling_attribute,
     )
-    return batch, numbers[batch.row]
 
 
 def _columns(spans: list[JaegerSpan]) -> Columns:
@@ -108,6 +102,11 @@ def _bytes(digits: str) -> bytes:
         return bytes.fromhex(digits)
     except ValueError:
         return b"?"
+
+
+def _of_process(process: Process) -> Origin:
+    tags = bytes(process.tags)
+    return (_origin if len(tags) <= _MOST_KEPT else _origin.__wrapped__)(process.service_name, tags)
 
 
 @lru_cache(maxsize=4096)

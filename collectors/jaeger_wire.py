@@ -92,6 +92,11 @@ class JaegerTrace(msgspec.Struct, gc=False, rename={"trace_id": "traceID"}):
         """When its first known span began, in microseconds."""
         return min((span.start for span in self.spans or ()), default=0)
 
+    @property
+    def last(self) -> int:
+        """When its last known span began, in microseconds."""
+        return max((span.start for span in self.spans or ()), default=0)
+
 
 class _Answer(msgspec.Struct):
     data: list[JaegerTrace] | None = None
@@ -134,6 +139,7 @@ def decoded(raw: msgspec.Raw | bytes) -> list[Tag]:
         return []
 
 
+_HEX = frozenset("0123456789abcdef")
 _KINDS = {"internal": 1, "server": 2, "client": 3, "producer": 4, "consumer": 5}
 _TELLING = frozenset({"span.kind", "error", "otel.status_code", "w3c.tracestate"})
 _USUAL = re.compile(
@@ -174,6 +180,11 @@ def text_of(value: Any) -> str:
 def trace_id_of(text: str) -> str:
     """An id as 32 lower-case hex digits: old Jaegers and Tempo leave leading zeros out."""
     return text.lower().rjust(32, "0")
+
+
+def legible(trace_id: str) -> bool:
+    """Whether a text is a trace id of 32 lower-case hex digits."""
+    return len(trace_id) == 32 and set(trace_id) <= _HEX
 
 
 def span_id_of(text: str) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
@@ -23,7 +24,8 @@ from collectors.span_columns import Batch, Flaws
 from collectors.span_folded import Limits
 from collectors.span_join import Joiner
 from collectors.span_keep import SETTLED_NS, Keeper, asked_of
-from collectors.span_ledger import STEP_NS
+from collectors.span_ledger import EVER, STEP_NS
+from collectors.span_pulled import Pulled
 from collectors.span_read import read_json, read_protobuf
 from collectors.span_witness import witness
 
@@ -31,6 +33,7 @@ KEPT_STEPS = 6
 RETRY_AFTER_SECONDS = 10
 _JOIN_AT = 65_536  # spans waiting for a join keep their whole bodies in memory: join before that is much
 _MOST_DELAY_NS = 30 * 10**9
+_PATIENCE_NS = 40 * 10**9  # until a trace has been fetched again
 
 # tally -> the sentence of its notice; counts are those of the last minute.
 _NOTICES = {
@@ -73,6 +76,7 @@ class OtlpCollector:
         wait: timedelta = timedelta(seconds=10),
         join_at: int = _JOIN_AT,
         limits: Limits | None = None,
+        pulled: Pulled | None = None,
     ) -> None:
         self.cluster = cluster
         self.name = name
@@ -81,6 +85,8 @@ class OtlpCollector:
         self._max_spans = max_spans
         self._join_at = join_at
         self._sampling_attribute = sampling_attribute
+        self._wait_ns = int(wait.total_seconds() * 1e9)
+        self._pulled = pulled
         self._pending: list[Batch] = []
         self._pending_spans = 0
         self._pending_lock = threading.Lock()
@@ -133,10 +139,16 @@ class OtlpCollector:
         now_ns = _ns(moment)
         with self._join_lock:
             self._join(now_ns)
-            first_step = round(now_ns / STEP_NS) - KEPT_STEPS
-            as_of = moment - self._delay()
+            as_of, end_step = self._end(moment)
+            first_step = min(end_step, round(now_ns / STEP_NS)) - KEPT_STEPS
             begin = datetime.fromtimestamp(first_step * STEP_NS / 1e9, UTC)
-            found = witness(self._joiner, first_step=first_step, as_of=as_of, window=as_of - begin)
+            found = witness(
+                self._joiner,
+                first_step=first_step,
+                end_step=end_step,
+                as_of=as_of,
+                window=as_of - begin,
+            )
             notices = self._notices()
         return Snapshot(self.cluster, self.name, moment, (found,), notices=notices)
 
@@ -149,6 +161,31 @@ class OtlpCollector:
             self._joiner.choice.settle(found.done, found.lost)
             self.totals.update(examples=len(found.examples))
         return found.examples
+
+    def take(
+        self, settled: Sequence[Batch], unsettled: Sequence[Batch], *, source: str, until: datetime | None
+    ) -> None:
+        """Join spans that were pulled from a backend; see `trace_look.SpanSink`. Thread-safe.
+
+        Halves of settled traces wait for nobody, those of unsettled ones until the trace is fetched again.
+        """
+        now = clock.now()
+        now_ns = _ns(now)
+        waits = [(batch, -self._wait_ns) for batch in settled]
+        waits += [(batch, _PATIENCE_NS - self._wait_ns) for batch in unsettled]
+        with self._join_lock:
+            self._join(now_ns)
+            news = self._count([replace(batch, arrived=now_ns + wait) for batch, wait in waits], now_ns)
+            spans = sum(len(batch) for batch, _ in waits)
+            self.totals["pulled"] += spans
+            if self._pulled is not None:
+                self._pulled.heard(source, until, new=spans - news["doubles"] - news["late"], now=now)
+
+    def _end(self, moment: datetime) -> tuple[datetime, int]:
+        """Up to when the picture tells of calls, and the step that is not part of it any more."""
+        pushed = sum(count for _, count, _ in self._delays)
+        end = self._pulled.end(moment, pushed=pushed) if self._pulled is not None else None
+        return (moment - self._delay(), EVER) if end is None else (end, _ns(end) // STEP_NS)
 
     def _read(self, body: bytes, content_type: str) -> Batch:
         read = {PROTOBUF: read_protobuf, JSON: read_json}.get(content_type.partition(";")[0].strip().lower())
@@ -178,13 +215,19 @@ class OtlpCollector:
     def _join(self, now_ns: int) -> None:
         with self._pending_lock:
             batches, self._pending, self._pending_spans = self._pending, [], 0
+        for batch in batches:
+            self._measure(batch, now_ns // STEP_NS)
+        self._count(batches, now_ns)
+
+    def _count(self, batches: Sequence[Batch], now_ns: int) -> Counter[str]:
+        """Join batches; what became of their spans."""
         step = now_ns // STEP_NS
-        self._joiner.forget(round(now_ns / STEP_NS) - KEPT_STEPS)
+        kept = KEPT_STEPS + (self._pulled.steps if self._pulled is not None else 0)
+        self._joiner.forget(round(now_ns / STEP_NS) - kept)
         self._joiner.join(batches, now_ns)
         news = self._joiner.tally
         for batch in batches:
             news.update(ids=batch.flaws.ids, times=batch.flaws.times, nameless=batch.flaws.nameless)
-            self._measure(batch, step)
         self._joiner.tally = Counter()
         self.totals.update(news)
         self._recent.append((step, news))
@@ -192,6 +235,7 @@ class OtlpCollector:
             self._recent.popleft()
         while self._delays and self._delays[0][0] < step - KEPT_STEPS:
             self._delays.popleft()
+        return news
 
     def _measure(self, batch: Batch, step: int) -> None:
         delay = batch.arrived - batch.end

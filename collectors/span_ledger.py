@@ -14,6 +14,7 @@ from app.model.trace import Outcome
 from collectors.span_fields import I64
 
 STEP_NS = 10 * 10**9
+EVER = 1 << 62  # a step that never comes
 
 REQUESTS, FAILED, CALLER_ERRORS, RAW, SEEN = range(5)
 CLIENT = 5
@@ -105,9 +106,9 @@ class Ledger:
         for step, chunks in self._steps.items():
             self._steps[step] = [(row_map[keys // WIDTH] * WIDTH + keys % WIDTH, n) for keys, n in chunks]
 
-    def total(self, first: int, rows: int, extra: Cells | None = None) -> Floats:
-        """Counts of all steps from `first` on (plus `extra` cells), shape (rows, WIDTH)."""
-        chunks = [chunk for step, held in self._steps.items() if step >= first for chunk in held]
+    def total(self, first: int, rows: int, extra: Cells | None = None, *, end: int = EVER) -> Floats:
+        """Counts of all steps from `first` on, before `end` (plus `extra` cells), shape (rows, WIDTH)."""
+        chunks = [chunk for step, held in self._steps.items() if first <= step < end for chunk in held]
         chunks += [extra] if extra is not None else []
         if not chunks:
             return np.zeros((rows, WIDTH))

@@ -14,6 +14,7 @@ from collectors.span_join import Joiner
 from collectors.span_ledger import (
     CALLER_ERRORS,
     CLIENT,
+    EVER,
     FAILED,
     RAW,
     REQUESTS,
@@ -26,10 +27,12 @@ from collectors.span_ledger import (
 from collectors.span_peers import Role
 
 
-def witness(joiner: Joiner, *, first_step: int, as_of: datetime, window: timedelta) -> Witness:
-    """The evidence of all spans from `first_step` on."""
-    nodes = _nodes(joiner, first_step)
-    edges = _edges(joiner, first_step)
+def witness(
+    joiner: Joiner, *, first_step: int, end_step: int = EVER, as_of: datetime, window: timedelta
+) -> Witness:
+    """The evidence of all spans from `first_step` on, before `end_step`."""
+    nodes = _nodes(joiner, first_step, end_step)
+    edges = _edges(joiner, first_step, end_step)
     used = np.unique(np.concatenate([nodes.party, edges.source, edges.target]))
     renumbered = np.zeros(len(joiner.parties.identities), np.int32)
     renumbered[used] = np.arange(len(used), dtype=np.int32)
@@ -46,10 +49,10 @@ def witness(joiner: Joiner, *, first_step: int, as_of: datetime, window: timedel
     )
 
 
-def _nodes(joiner: Joiner, first_step: int) -> NodeTraffic:
+def _nodes(joiner: Joiner, first_step: int, end_step: int) -> NodeTraffic:
     """One row per service and version of which any span was seen; zero requests = none came in."""
     rows = joiner.parties.version_rows
-    total = joiner.node_ledger.total(first_step, len(rows))
+    total = joiner.node_ledger.total(first_step, len(rows), end=end_step)
     seen = np.flatnonzero((total[:, SEEN] > 0) | (total[:, REQUESTS] > 0))
     found = total[seen]
     return NodeTraffic(
@@ -62,11 +65,11 @@ def _nodes(joiner: Joiner, first_step: int) -> NodeTraffic:
     )
 
 
-def _edges(joiner: Joiner, first_step: int) -> EdgeTraffic:
+def _edges(joiner: Joiner, first_step: int, end_step: int) -> EdgeTraffic:
     resolved = joiner.parties.resolved()
-    extra = _unanswered_so_far(joiner, resolved, first_step)
+    extra = _unanswered_so_far(joiner, resolved, first_step, end_step)
     rows = joiner.edges
-    total = joiner.edge_ledger.total(first_step, len(rows), extra)
+    total = joiner.edge_ledger.total(first_step, len(rows), extra, end=end_step)
     live = np.flatnonzero(total[:, REQUESTS] > 0)
     source = resolved[np.array(rows.source, np.int64)[live]]
     target = resolved[np.array(rows.target, np.int64)[live]]
@@ -98,7 +101,7 @@ def _edges(joiner: Joiner, first_step: int) -> EdgeTraffic:
     )
 
 
-def _unanswered_so_far(joiner: Joiner, resolved: I64, first_step: int) -> Cells | None:
+def _unanswered_so_far(joiner: Joiner, resolved: I64, first_step: int, end_step: int) -> Cells | None:
     """Calls to known services whose server span has not come yet: counted now, completed when it does.
 
     A call to a name nobody answers to is not drawn before its wait is over, or every new service would show
@@ -106,7 +109,8 @@ def _unanswered_so_far(joiner: Joiner, resolved: I64, first_step: int) -> Cells 
     """
     halves = joiner.callers[(joiner.callers["peer"] >= 0)]
     halves = halves[joiner.parties.is_service()[resolved[halves["peer"]]]]
-    halves = halves[halves["end"] >= first_step * STEP_NS]
+    step = halves["end"] // STEP_NS
+    halves = halves[(step >= first_step) & (step < end_step)]
     if not len(halves):
         return None
     return cells(

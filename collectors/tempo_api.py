@@ -16,7 +16,7 @@ from app.config import TraceBackend
 from app.errors import SourceNonsense
 from app.model.series import Window
 from app.model.span import Trace
-from collectors.jaeger_wire import trace_id_of
+from collectors.jaeger_wire import legible, trace_id_of
 from collectors.otlp_body import Malformed
 from collectors.span_whole import whole_from_otlp
 from collectors.trace_http import TraceHttp
@@ -71,7 +71,8 @@ class TempoApi:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             words = f"{self.http.who} answered something that is no search result: {str(error)[:200]}"
             raise SourceNonsense(words) from error
-        return [Hit(trace_id_of(hit.trace_id), hit.start) for hit in hits]
+        found = [Hit(trace_id_of(hit.trace_id), hit.start) for hit in hits]
+        return [hit for hit in found if legible(hit.trace_id)]
 
     def trace(self, trace_id: str) -> bytes | None:
         """One trace as an OTLP trace request in protobuf, None if it is not there (yet)."""

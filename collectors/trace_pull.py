@@ -6,6 +6,7 @@ from app.config import Config, TraceBackend
 from app.errors import SourceError
 from app.model.span import Trace
 from collectors.jaeger_api import JaegerApi
+from collectors.jaeger_wire import legible
 from collectors.tempo_api import TempoApi
 
 MOST_SPANS = 10_000
@@ -17,7 +18,7 @@ def fetch_trace(config: Config, cluster: str, trace_id: str) -> Trace | None:
     `trace_id`: 32 lower-case hex digits. At most MOST_SPANS spans; `cut` counts the others. Raises SourceError
     when no backend has it and one could not be asked.
     """
-    if len(trace_id) != 32 or not set(trace_id) <= set("0123456789abcdef"):
+    if not legible(trace_id):
         return None
     unheard: SourceError | None = None
     for settings in _backends(config, cluster):
