@@ -271,11 +271,21 @@ class Kubernetes:
 
 
 @dataclass(frozen=True, slots=True)
+class Mesh:
+    """The service mesh whose metrics lie in the cluster's Prometheus."""
+
+    kind: Literal["auto", "istio", "linkerd", "none"] = setting(
+        "auto", "Whose metrics are read: istio, linkerd, none, or auto for whichever is there."
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Cluster:
     """One Kubernetes cluster with its Prometheus."""
 
     name: str = setting(REQUIRED, "Name, part of every id; never change it.", check=_name)
     prometheus: Prometheus | None = setting(None, "Its Prometheus.")
+    mesh: Mesh = setting(Mesh, "Its service mesh.")
     kubernetes: Kubernetes | None = setting(None, "Its Kubernetes API.")
     traces: tuple[TraceBackend, ...] = setting((), "Trace stores whose traces are pulled.")
 
