@@ -1,0 +1,66 @@
+"""Where the time of a trace went: the chain of spans that its end waited for, and what each did by itself.
+
+From the root's end backwards: the child that ended last before that moment was waited for, so it is on the path, and
+so on inside it; when it began, the one before it. Children that nobody waited for are no part of it.
+Source: CRISP (Zhang et al., USENIX ATC 2022), as in Jaeger's critical path.
+"""
+
+from __future__ import annotations
+
+from app.understand.trace_tree import Tree
+
+
+def critical_path(tree: Tree) -> dict[int, int]:
+    """Span number -> nanoseconds on the critical path that it did not itself spend waiting for a child on it."""
+    found: dict[int, int] = {}
+    root = tree.main
+    # (span, the moment until which it is followed, whether that is its own end, its children not looked at yet)
+    todo = [(root, tree.end(root), True, _by_end(tree, root))]
+    while todo:
+        at, until, whole, left = todo.pop()
+        found.setdefault(at, 0)
+        child = _waited_for(tree, at, until, left, running=whole)
+        if child is None:
+            found[at] += max(until - tree.start[at], 0)
+            continue
+        end = min(tree.end(child), until)
+        found[at] += until - end
+        begin = min(max(tree.start[child], tree.start[at]), end)
+        todo.append((at, begin, False, left))
+        todo.append((child, end, True, _by_end(tree, child)))
+    return found
+
+
+def self_times(tree: Tree) -> list[int]:
+    """For each span the nanoseconds in which none of the children that it waited for was running."""
+    return [_alone(tree, at) for at in range(len(tree.spans))]
+
+
+def _by_end(tree: Tree, at: int) -> list[int]:
+    """Children that were waited for, the one that ended last at the end of the list."""
+    calls = [child for child in tree.children[at] if tree.is_call(child)]
+    return sorted(calls, key=lambda child: (tree.end(child), tree.start[child]))
+
+
+def _waited_for(tree: Tree, at: int, until: int, left: list[int], *, running: bool) -> int | None:
+    """Take the child that ended last before `until`; with `running` also one that was then still running.
+
+    A child that ended later ran beside one that took longer, so nobody waited for it.
+    """
+    while left:
+        child = left.pop()
+        ran = tree.start[child] < until and tree.end(child) > tree.start[at]
+        if ran and (running or tree.end(child) <= until):
+            return child
+    return None
+
+
+def _alone(tree: Tree, at: int) -> int:
+    begin, end = tree.start[at], tree.end(at)
+    covered, reached = 0, begin
+    for child in tree.children[at]:  # in the order of their starts
+        if tree.is_call(child):
+            first, last = max(tree.start[child], reached), min(tree.end(child), end)
+            covered += max(last - first, 0)
+            reached = max(reached, last)
+    return end - begin - covered
