@@ -22,6 +22,7 @@ from app.store.engine import Store
 from app.understand.freshness import patience
 from app.web import assets, cookies, origin, requests, shell
 from app.web.accounts import Accounts
+from app.web.diffs import Diffs
 from app.web.documents import Documents
 from app.web.limits import Limits
 from app.web.metrics import Metrics
@@ -134,6 +135,7 @@ def _services(
         accounts=Accounts(store, _key(config), monotonic=monotonic),
         limits=Limits(monotonic=monotonic),
         documents=Documents(reader, store, monotonic=monotonic),
+        diffs=Diffs(reader, store),
         metrics=Metrics(),
         origins=origin.allowed_origins(config.server),
         build=assets.build_id(),

@@ -14,6 +14,7 @@ from app.config import Config
 if TYPE_CHECKING:
     from app.store.engine import Store
     from app.web.accounts import Accounts
+    from app.web.diffs import Diffs
     from app.web.documents import Documents
     from app.web.limits import Limits
     from app.web.metrics import Metrics
@@ -30,6 +31,7 @@ class Services:
     accounts: Accounts
     limits: Limits
     documents: Documents
+    diffs: Diffs
     metrics: Metrics
     origins: list[str]
     build: str

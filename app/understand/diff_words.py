@@ -1,0 +1,200 @@
+"""The difference of two windows in words: the answer, what cannot be compared and why, and what changed in a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta, tzinfo
+
+from app.model.series import Window
+from app.understand.diff import Mark, Why
+from app.understand.diff_rows import Change, Difference, Told
+from app.understand.reasons import count, durations, percent, rate
+
+SIGNS = {
+    Mark.WORSE: "^",
+    Mark.NEW: "+",
+    Mark.GONE: "-",
+    Mark.BETTER: "v",
+    Mark.VOLUME: "~",
+    Mark.INCOMPARABLE: "?",
+    Mark.SAME: "=",
+}
+WORDS = {
+    Mark.WORSE: "worse",
+    Mark.NEW: "new",
+    Mark.GONE: "gone",
+    Mark.BETTER: "better",
+    Mark.VOLUME: "volume",
+    Mark.INCOMPARABLE: "not comparable",
+    Mark.SAME: "same",
+}
+_LISTED = 3
+_ENOUGH = 0.8  # share of a window below which the answer says what is missing
+
+
+def answer(found: Sequence[Difference], zone: tzinfo = UTC) -> str:
+    """Counts of connections, versions that changed, and what could not be compared."""
+    if not found:
+        return "Nothing is kept of one of the windows."
+    edges, nodes = _counts(found, edges=True), _counts(found, edges=False)
+    parts = [_told(edges, "connection", "connections")]
+    bad = {mark: nodes[mark] for mark in (Mark.NEW, Mark.GONE)}
+    if any(bad.values()):
+        parts.append(_told({**dict.fromkeys(Mark, 0), **bad}, "service or node", "services or nodes"))
+    parts += _versions(found)
+    same = edges[Mark.SAME]
+    if same:
+        parts.append(f"{same} compared as usual")
+    if edges[Mark.INCOMPARABLE]:
+        why = "; ".join(_reasons(found, zone))
+        parts.append(f"{edges[Mark.INCOMPARABLE]} not comparable" + (f" ({why})" if why else ""))
+    return ". ".join(part[:1].upper() + part[1:] for part in parts if part) + "."
+
+
+def _counts(found: Iterable[Difference], *, edges: bool) -> dict[Mark, int]:
+    total = dict.fromkeys(Mark, 0)
+    for one in found:
+        for mark, number in (one.edge_counts if edges else one.node_counts).items():
+            total[mark] += number
+    return total
+
+
+def _told(counts: dict[Mark, int], one: str, many: str) -> str:
+    """`1 connection is new, 2 got worse, 1 vanished`."""
+    verbs = (
+        (Mark.WORSE, "got worse", "got worse"),
+        (Mark.NEW, "is new", "are new"),
+        (Mark.GONE, "vanished", "vanished"),
+        (Mark.BETTER, "got better", "got better"),
+        (Mark.VOLUME, "carries another volume", "carry another volume"),
+    )
+    parts = [
+        (counts[mark], single if counts[mark] == 1 else plural)
+        for mark, single, plural in verbs
+        if counts[mark]
+    ]
+    if not parts:
+        return f"no {one} is new, gone or clearly different" if one == "connection" else ""
+    first, verb = parts[0]
+    head = f"{first} {one if first == 1 else many} {verb}"
+    return ", ".join([head, *(f"{number} {verb}" for number, verb in parts[1:])])
+
+
+def _versions(found: Iterable[Difference]) -> list[str]:
+    changed = [one for part in found for one in part.versions]
+    if not changed:
+        return []
+    told = [f"{one.name} {one.before} → {one.after}" for one in changed[:_LISTED]]
+    more = f" and {len(changed) - _LISTED} more" if len(changed) > _LISTED else ""
+    return [f"other versions: {', '.join(told)}{more}"]
+
+
+def _reasons(found: Sequence[Difference], zone: tzinfo) -> list[str]:
+    """Blind stretches of either window, then the other reasons with their counts."""
+    told: list[str] = []
+    for one in found:
+        for letter, side in zip("AB", one.told, strict=True):
+            told += [
+                f"no {kind} in {letter} {stretches(gaps, zone)}" for kind, gaps in side.blind.items() if gaps
+            ]
+    counts: dict[str, int] = {}
+    for one in found:
+        for why, number in one.whys().items():
+            counts[why] = counts.get(why, 0) + number
+    if counts.get(Why.TOO_FEW):
+        told.append(f"too few requests on {counts[Why.TOO_FEW]}")
+    if counts.get(Why.OTHER_WITNESS):
+        told.append(f"measured otherwise in B: {counts[Why.OTHER_WITNESS]}")
+    blind = sum(counts.get(why, 0) for why in (Why.BLIND, Why.BLIND_A, Why.BLIND_B))
+    if blind and not told:
+        told.append(f"nobody looked at {blind}")
+    return list(dict.fromkeys(told))
+
+
+def notices(found: Sequence[Difference], zone: tzinfo = UTC) -> list[str]:
+    """Windows that are kept in part only."""
+    told = []
+    for one in found:
+        for letter, side in zip("AB", one.told, strict=True):
+            share = side.covered / max(side.window.seconds, 1.0)
+            if share < _ENOUGH:
+                told.append(
+                    f"{one.cluster}: {letter} is known for {minutes(side.covered)} of {minutes(side.window.seconds)}."
+                )
+    if found and _overlap(*(side.window for side in found[0].told)):
+        told.append("The windows overlap: what they share cannot differ.")
+    return told
+
+
+def _overlap(a: Window, b: Window) -> bool:
+    return max(a.start, b.start) < min(a.end, b.end) and a != b
+
+
+def changed(change: Change) -> list[str]:
+    """What differs in a row: `errors 0.2 % → 12 %`, `p95 180 ms → 2.1 s`, `40 rps → 85 rps`."""
+    a, b = change.a, change.b
+    told = []
+    if change.errors and a.error_ratio is not None and b.error_ratio is not None:
+        told.append(f"errors {percent(a.error_ratio)} → {percent(b.error_ratio)}")
+    if change.latency and a.p95 is not None and b.p95 is not None:
+        before, after = durations(a.p95, b.p95)
+        told.append(f"p95 {before} → {after}")
+    if change.volume and a.rps and b.rps is not None:
+        told.append(f"{rate(a.rps)} → {rate(b.rps)} (×{b.rps / a.rps:.2g})")
+    return told
+
+
+def said(change: Change, zone: tzinfo = UTC) -> str:
+    """The row in one sentence without its names."""
+    if change.mark is Mark.NEW:
+        since = f" since {clock(change.since, zone)}" if change.since else ""
+        return f"none → {rate(change.b.rps or 0.0)}{since}"
+    if change.mark is Mark.GONE:
+        return f"{rate(change.a.rps or 0.0)} → none"
+    if change.mark is Mark.INCOMPARABLE:
+        return reason(change)
+    return ", ".join(changed(change)) or "as before"
+
+
+def reason(change: Change) -> str:
+    """Why a row cannot be compared."""
+    names = {"A": _names(change, "a"), "B": _names(change, "b")}
+    if change.why == Why.TOO_FEW:
+        return f"too few requests to tell ({count(change.a.requests or 0)} / {count(change.b.requests or 0)})"
+    if change.why == Why.OTHER_WITNESS:
+        return f"measured by {names['A']} in A, by {names['B']} in B"
+    if change.why == Why.BLIND:
+        return "nobody looked in either window"
+    letter, other = ("A", "B") if change.why == Why.BLIND_A else ("B", "A")
+    who = names[other]
+    return f"no {who} in {letter}" if who else f"nobody looked in {letter}"
+
+
+def _names(change: Change, side: str) -> str:
+    evidence = change.a.evidence if side == "a" else change.b.evidence
+    return evidence[0].value if evidence else ""
+
+
+def stretches(gaps: Sequence[Window], zone: tzinfo) -> str:
+    """`10:24–10:31`, the first few."""
+    told = [f"{clock(gap.start, zone)}–{clock(gap.end, zone)}" for gap in gaps[:_LISTED]]
+    return ", ".join(told) + (" and more" if len(gaps) > _LISTED else "")
+
+
+def clock(moment: datetime, zone: tzinfo) -> str:
+    """HH:MM: frames are minutes."""
+    return moment.astimezone(zone).strftime("%H:%M")
+
+
+def minutes(seconds: float) -> str:
+    """`3 min`, `2 h`, `1 d`: a length on full minutes."""
+    length = timedelta(seconds=seconds)
+    for unit, name in ((timedelta(days=1), "d"), (timedelta(hours=1), "h")):
+        if length >= unit and length % unit == timedelta():
+            return f"{length // unit} {name}"
+    return f"{round(seconds / 60)} min"
+
+
+def covers(told: Told) -> float:
+    """Share of the window that frames cover."""
+    return min(1.0, told.covered / max(told.window.seconds, 1.0))
