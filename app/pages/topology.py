@@ -6,74 +6,82 @@ never cut, only paged.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from flask import Blueprint, redirect, render_template, request
+from flask import Blueprint, g, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
 from app import layouts
-from app.errors import BadInput
+from app.errors import BadInput, NotFound
 from app.model.fleet import Edge, HealthStatus, Node, Topology
 from app.pages import format as form
-from app.pages import timerange
+from app.pages import timerange, topology_query
 from app.pages.fragments import fragment
 from app.pages.freshness import STALE_AFTER
+from app.pages.topology_query import SORTS, TopologyQuery
+from app.understand.fields import OWN
 from app.understand.origin import BAD, origins
-from app.understand.view import ViewOptions, neighbourhood, select
+from app.understand.part import DIRECTIONS, GROUPS, Part, matching, mode_of, narrow, only, trouble
+from app.understand.view import select
 from app.web.access import requires
+from app.web.facts import facts_for
 from app.web.services import services
 
 blueprint = Blueprint("topology", __name__)
 
-VIEWS = ("graph", "table")
-GROUPS = ("none", "namespace", "team")
-HOPS = ("1", "2", "3")
 ROWS = 100
-_OWN = (
-    "from",
-    "to",
-    "at",
-    "tz",
-    "cluster",
-    "ns",
-    "focus",
-    "hops",
-    "group",
-    "q",
-    "hide",
-    "folded",
-    "opened",
-    "view",
+OFFERED = 200  # names in the list of the focus field; any other may be typed
+PRESETS = (
+    ("errors only", {"errors": "1"}),
+    ("slower than 1 s", {"find": "p95 > 1s OR edge.p95 > 1s"}),
+    ("unknown", {"find": "unknown OR edge.unknown"}),
+    ("changed in the last hour", {"find": "changed < 1h"}),
 )
-SORTS = ("health", "name", "rate", "errors", "p95")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A connection with its two ends."""
+    """A connection with its two ends. `apart`: its sources disagree by more than a factor of 2."""
 
     edge: Edge
     source: Node
     target: Node
 
+    @property
+    def apart(self) -> bool:
+        """Whether two sources that correct for sampling differ on the rate (reference: topology 8.3)."""
+        rates = [w.rps for w in self.edge.evidence if w.rps is not None and w.sampling_ratio is not None]
+        return len(rates) > 1 and min(rates) >= 1 and max(rates) > 2 * min(rates)
+
 
 @blueprint.get("/topology")
 @requires("read")
 def page() -> ResponseReturnValue:
-    """The page in either view."""
+    """The page in either view; what cannot be used is told beside its field, with 400 (404: not seen)."""
     timerange.requested()
-    chosen = _chosen(request.args)
-    return render_template(
+    topology = _topology()
+    asked = g.topology_query = topology_query.read(request.args, topology)
+    body = render_template(
         "pages/topology.html",
-        map_source=_map_source(chosen),
-        nodes=_names(),
-        back=urlencode(_kept(request.args)),
-        **chosen,
+        asked=asked,
+        map_source=_map_source(asked),
+        names=[node for node in topology.nodes if node.id != asked.focus][:OFFERED],
+        focus_name=asked.typed["focus"]
+        if not asked.focus
+        else topology_query.shown_name(asked.focus, topology),
+        target_name=asked.typed["target"] and topology_query.shown_name(asked.target, topology),
+        hops=topology_query.HOPS,
+        directions=DIRECTIONS,
+        groups=GROUPS,
+        presets=PRESETS,
+        fields=[one.field for one in OWN.values() if one.field.known],
+        mode=mode_of(_part(asked, topology).topology, asked.options),
+        back=urlencode(topology_query.kept(request.args)),
     )
+    return body, (404 if asked.missing else 400) if asked.faults else 200
 
 
 @blueprint.post("/topology/tidy")
@@ -81,22 +89,15 @@ def page() -> ResponseReturnValue:
 def tidy() -> ResponseReturnValue:
     """Lay the shown view out anew, for everybody; `back` is the page's own query."""
     args = MultiDict(parse_qsl(request.form.get("back", "")))
-    chosen = _chosen(args)
     topology = services().reader.topology(args.get("cluster") or None)
-    options = ViewOptions(
-        namespaces=frozenset({args["ns"]} if args.get("ns") else ()),
-        focus=str(chosen["focus"]) or None,
-        depth=int(chosen["hops"]),
-        group=str(chosen["group"]),
-        find=str(chosen["q"]),
-        hide=str(chosen["hide"]),
-        folded=frozenset(str(chosen["folded"]).split(",")) - {""},
-        opened=frozenset(str(chosen["opened"]).split(",")) - {""},
-    )
-    view = select(topology, options)
-    name = layouts.view_name(topology.cluster, options.group, options.focus)
-    layouts.arrange(services().store, name, view.ids, view.pairs, tidy=True)
-    query = urlencode(_kept(args))
+    asked = topology_query.read(args, topology)
+    for name, sentence in asked.faults.items():
+        raise BadInput(sentence, field=name)
+    view = select(topology, asked.options, facts_for(services().reader, topology, asked.options))
+    name = layouts.name_of(topology.cluster, asked.options, view)
+    changing = view.mode == "problems"
+    layouts.arrange(services().store, name, view.ids, view.pairs, tidy=True, changing=changing)
+    query = urlencode(topology_query.kept(args))
     return redirect("/topology" + (f"?{query}" if query else ""), code=303)
 
 
@@ -114,33 +115,41 @@ def topology_answer() -> dict[str, Any]:
     }
 
 
+@fragment(blueprint, "topology-filter", topics=("topology", "sources"))
+def topology_filter() -> dict[str, Any]:
+    """What find and hide came to: how much is found, what nothing is known of, what cannot be read."""
+    topology = _topology()
+    asked = _asked(topology)
+    part = _part(asked, topology)
+    return {
+        "asked": asked,
+        "found": part.found,
+        "notes": part.notes,
+        "shown": part.topology,
+        "everything": topology,
+    }
+
+
 @fragment(blueprint, "topology-table", topics=("topology", "sources"))
 def topology_table() -> dict[str, Any]:
     """Services and connections as two tables."""
-    chosen = _chosen(request.args)
-    topology = _near(_topology(), str(chosen["focus"]), int(chosen["hops"]))
-    by_id = {node.id: node for node in topology.nodes}
-    wanted = str(chosen["q"]).casefold()
-    nodes = [node for node in topology.nodes if not wanted or wanted in node.name.casefold()]
-    rows = [
-        Row(edge, by_id[edge.source], by_id[edge.target])
-        for edge in topology.edges
-        if edge.source in by_id and edge.target in by_id
-    ]
-    rows = [row for row in rows if not wanted or wanted in f"{row.source.name} {row.target.name}".casefold()]
-    nodes = sorted(nodes, key=lambda node: _order(node, node.name, str(chosen["sort"])))
-    rows = sorted(rows, key=lambda row: _order(row.edge, row.source.name, str(chosen["sort"])))
-    first = ROWS * _page()
+    everything = _topology()
+    asked = _asked(everything)
+    shown = _listed(_part(asked, everything), asked)
+    by_id = {node.id: node for node in everything.nodes}
+    nodes = sorted(shown.nodes, key=lambda node: _order(node, node.name, asked.sort))
+    edges = sorted(shown.edges, key=lambda edge: _order(edge, by_id[edge.source].name, asked.sort))
+    first = ROWS * asked.page
     return {
-        "rows": rows[first : first + ROWS],
+        "rows": [Row(edge, by_id[edge.source], by_id[edge.target]) for edge in edges[first : first + ROWS]],
         "nodes": nodes[first : first + ROWS],
-        "rows_total": len(rows),
+        "rows_total": len(edges),
         "nodes_total": len(nodes),
-        "pages": (max(len(rows), len(nodes)) + ROWS - 1) // ROWS,
-        "page": _page(),
-        "sort": chosen["sort"],
+        "pages": (max(len(edges), len(nodes)) + ROWS - 1) // ROWS,
+        "page": asked.page,
+        "sort": asked.sort,
         "sorts": SORTS,
-        "topology": topology,
+        "topology": everything,
     }
 
 
@@ -185,30 +194,32 @@ def _order(one: Node | Edge, name: str, by: str) -> tuple[Any, ...]:
     return (one.health.status.rank, -(one.rps or 0.0), name.casefold())
 
 
-def _near(topology: Topology, focus: str, hops: int) -> Topology:
-    """The part within `hops` of the focus node; everything without a focus."""
-    return neighbourhood(topology, focus, hops) if focus else topology
-
-
-def _chosen(args: Mapping[str, str]) -> dict[str, Any]:
-    """The page's parameters, checked. Raises BadInput naming the field."""
-    found: dict[str, Any] = {
-        "view": _one_of(args, "view", VIEWS),
-        "group": _one_of(args, "group", GROUPS),
-        "hops": _one_of(args, "hops", HOPS),
-        "sort": _one_of(args, "sort", SORTS),
-        "focus": args.get("focus", "")[:1000],
-        "q": args.get("q", "")[:100],
-        "hide": args.get("hide", "")[:100],
-        "folded": args.get("folded", "")[:1000],
-        "opened": args.get("opened", "")[:1000],
-    }
+def _asked(topology: Topology) -> TopologyQuery:
+    """The parameters of this request. A part fetched by itself whose focus is not seen any longer is gone."""
+    if "topology_query" not in g:
+        g.topology_query = topology_query.read(request.args, topology)
+        if g.topology_query.missing:
+            raise NotFound("The node in focus is not seen at that time.")
+    found: TopologyQuery = g.topology_query
     return found
 
 
-def _kept(args: Mapping[str, str]) -> dict[str, str]:
-    """The part of a query that is this page's own."""
-    return {name: args[name] for name in _OWN if args.get(name)}
+def _part(asked: TopologyQuery, topology: Topology) -> Part:
+    """The part of the fleet that is asked for, found once per request."""
+    if "topology_part" not in g:
+        g.topology_part = narrow(
+            topology, asked.options, facts_for(services().reader, topology, asked.options)
+        )
+    found: Part = g.topology_part
+    return found
+
+
+def _listed(part: Part, asked: TopologyQuery) -> Topology:
+    """What tables show of a part: what find selected, with all calls of it; with `mode=problems` those first."""
+    if asked.mode == "problems":
+        ids = trouble(part.topology, len(part.topology.nodes)).ids
+        part = replace(part, topology=only(part.topology, ids, of=part.topology))
+    return matching(part, touching=True)
 
 
 def _older(topology: Topology) -> int:
@@ -217,39 +228,11 @@ def _older(topology: Topology) -> int:
     return sum(edge.as_of is not None and edge.as_of < limit for edge in topology.edges)
 
 
-def _one_of(args: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:
-    value = args.get(name) or allowed[0]
-    if value not in allowed:
-        raise BadInput(f"{name} is one of {', '.join(allowed)}", field=name)
-    return value
-
-
-def _page() -> int:
-    text = request.args.get("page", "0")
-    if not text.isdigit() or len(text) > 4:
-        raise BadInput("page is a number, counted from 0", field="page")
-    return int(text)
-
-
 def _topology() -> Topology:
     found = timerange.requested()
     return services().reader.topology(request.args.get("cluster") or None, at=found.moment)
 
 
-def _names() -> list[tuple[str, str]]:
-    """Nodes for the focus list: (id, name), by name."""
-    return sorted(((node.id, node.name) for node in _topology().nodes), key=lambda one: one[1].casefold())
-
-
-def _map_source(chosen: dict[str, Any]) -> str:
-    query = {"view": "map", "format": "columnar", "find": chosen["q"]}
-    query |= {name: chosen[name] for name in ("group", "hide", "folded", "opened")}
-    if chosen["focus"]:
-        query |= {"focus": chosen["focus"], "depth": chosen["hops"]}
-    moment = timerange.requested().moment
-    if moment is not None:
-        query["at"] = moment.isoformat().replace("+00:00", "Z")
-    for name in ("cluster", "ns"):
-        if request.args.get(name):
-            query["namespace" if name == "ns" else name] = request.args[name]
-    return "/api/v1/topology?" + urlencode({key: value for key, value in query.items() if value})
+def _map_source(asked: TopologyQuery) -> str:
+    query = asked.api(timerange.requested().moment, view="map", format="columnar")
+    return f"/api/v1/topology?{query}"

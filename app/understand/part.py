@@ -97,15 +97,23 @@ def narrow(topology: Topology, asked: ViewOptions, facts: Mapping[str, Facts] = 
     return Part(kept, found, hops, tuple(dict.fromkeys(notes)))
 
 
-def matching(part: Part) -> Topology:
-    """What `find` selected of a part, for lists: nodes and the ends of edges; edges, and those between such nodes."""
-    if part.found is None:
-        return part.topology
+def matching(part: Part, *, touching: bool = False) -> Topology:
+    """What `find` selected of a part, for lists: nodes and the ends of edges; edges, and those between such nodes.
+
+    `touching`: also the calls to and from nodes that are not selected (their other end is then not among the nodes).
+    """
     found = part.found
+    if found is None:
+        return part.topology
+    own = found.own if touching else frozenset()
     return replace(
         part.topology,
         nodes=tuple(node for node in part.topology.nodes if node.id in found.nodes),
-        edges=tuple(edge for edge in part.topology.edges if found.has(edge)),
+        edges=tuple(
+            edge
+            for edge in part.topology.edges
+            if found.has(edge) or edge.source in own or edge.target in own
+        ),
     )
 
 

@@ -122,7 +122,7 @@ def test_found_nodes_stand_out_and_hidden_ones_go(visit):
     page = drawn(visit("/topology"))
     page.get_by_placeholder("Find").fill("cart")
     expect(node(page, "cart")).to_have_class(re.compile("found"))
-    expect(page).to_have_url(re.compile("q=cart"))
+    expect(page).to_have_url(re.compile("find=cart"))
     page.get_by_placeholder("Hide").fill("payment")
     expect(node(page, "payment")).to_have_count(0)
     expect(node(page, "cart")).to_have_class(re.compile("found"))
@@ -144,10 +144,10 @@ def test_errors_only_fades_the_rest_by_key_and_by_button(visit):
 def test_tidy_up_is_a_form_and_keeps_what_is_looked_at(visit):
     page = drawn(visit("/topology?group=namespace"))
     page.get_by_placeholder("Find").fill("ord")
-    expect(page).to_have_url(re.compile("q=ord"))
+    expect(page).to_have_url(re.compile("find=ord"))
     with page.expect_navigation():
         page.get_by_role("button", name="Tidy up").click()
-    expect(page).to_have_url(re.compile("group=namespace.*q=ord|q=ord.*group=namespace"))
+    expect(page).to_have_url(re.compile("group=namespace.*find=ord|find=ord.*group=namespace"))
     viewer = visit("/topology", as_="bob")
     expect(viewer.get_by_role("button", name=re.compile("^Tidy up ?:"))).to_have_attribute(
         "aria-disabled", "true"

@@ -1,5 +1,6 @@
 // @ts-check
-// A GET form that filters the page: choices apply at once, typing refetches the page's fragments.
+// A GET form that filters the page: choices apply at once, typing refetches the page's fragments; a field with
+// data-filter-whole applies when it is left, by Enter, or when a choice is taken from its list.
 import { fragments, refresh } from "./refresh.js";
 
 const PAUSE = 250;
@@ -10,12 +11,18 @@ export function attach(form) {
   let timer;
   form.addEventListener("input", (event) => {
     clearTimeout(timer);
+    if (half(event)) return;
     const typed = event.target instanceof HTMLInputElement && event.target.type === "search";
     if (typed) timer = setTimeout(() => filter(form), PAUSE);
     else form.requestSubmit();
   });
+  form.addEventListener("change", (event) => { if (event.target instanceof HTMLElement && "filterWhole" in event.target.dataset) form.requestSubmit(); });
   form.querySelector("button[type='submit']")?.setAttribute("hidden", "");
 }
+
+/** Whether this is a field that only means something once it is written out (or chosen from its list). @param {Event} event */
+const half = (event) => event.target instanceof HTMLElement && "filterWhole" in event.target.dataset
+  && event instanceof InputEvent && event.inputType !== "insertReplacementText";
 
 /** The query of a form without its empty fields.
  * @param {HTMLFormElement} form */

@@ -36,6 +36,7 @@ export class Feed {
     try {
       const answer = await fetch(address, { headers: this.etag ? { "If-None-Match": this.etag } : {} });
       if (answer.status !== 304) {
+        if (answer.status === 400) throw new Error((await answer.json()).detail); // an expression half typed
         if (!answer.ok) throw new Error(`the map could not be read (${answer.status})`);
         const view = await answer.json();
         if (this.held || address !== this.address) this.again = !this.held;

@@ -41,15 +41,13 @@ export class Light {
     this.on();
   }
 
-  /** After a refresh: the same things stand out; what is found the server tells (column `found`), else names do.
-   * @param {string} wanted what was searched for */
-  again(wanted) {
-    const { view } = this.drawing, text = wanted.trim().toLocaleLowerCase();
+  /** After a refresh: the same things stand out, and what the server found (columns `found`). */
+  again() {
+    const { view } = this.drawing;
     this.last = "";
     this.pick(this.picked);
-    const found = new Set(view?.nodes.id.filter((_, i) => text !== ""
-      && (view.nodes.found?.[i] ?? view.nodes.name[i].toLocaleLowerCase().includes(text))));
-    this.svg.classList.toggle("finding", found.size > 0);
-    this.drawing.nodes.forEach((node, id) => node.classList.toggle("found", found.has(id)));
+    this.svg.classList.toggle("finding", Boolean(view?.view.find));
+    view?.nodes.id.forEach((id, i) => this.drawing.nodes.get(id)?.classList.toggle("found", view.nodes.found?.[i] ?? false));
+    view?.edges.id.forEach((id, i) => this.drawing.edges.get(id)?.classList.toggle("found", view.edges.found?.[i] ?? false));
   }
 }

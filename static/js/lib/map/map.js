@@ -17,7 +17,7 @@ import { nextComponent, start, step } from "./walk.js";
 /** @typedef {import("./draw.js").View} View */
 const ARROWS = /** @type {const} */ ({ ArrowRight: "right", ArrowLeft: "left", ArrowUp: "up", ArrowDown: "down" });
 /** Page parameter -> parameter of the API. */
-const ASKED = { q: "find", hide: "hide", folded: "folded", opened: "opened" };
+const ASKED = { find: "find", hide: "hide", folded: "folded", opened: "opened" };
 
 /** @param {HTMLElement} element */
 export function attach(element) {
@@ -62,7 +62,7 @@ export function attach(element) {
     tell(element, view);
     placed();
     if (!drawn) camera.fit();
-    light.again(query().get("q") ?? "");
+    light.again();
     if (next) go(next(view), true);
     else if (index() < 0) go(start(view), false);
     next = null;
@@ -103,7 +103,6 @@ export function attach(element) {
     const back = /** @type {HTMLInputElement | null} */ (element.querySelector("input[name='back']"));
     if (back) back.value = asked.toString();
     if (light.picked && !asked.get("sel")) remember("sel", light.picked);
-    light.again(asked.get("q") ?? "");
     if (address === feed.address) return;
     feed.turn(address);
     if (replay?.open) replay.again(); else feed.update({ asked: true });
