@@ -12,15 +12,18 @@ from app.model.series import Floats, bucket_of
 from app.model.trace import SpanKind
 from collectors.otlp_wire import Wanted
 from collectors.span_columns import Batch, mix
+from collectors.span_crossing import U32, short
 from collectors.span_fields import I64, U64, Bools
 from collectors.span_ledger import STEP_NS
 from collectors.span_pairs import HALF, Halves
 from collectors.span_parties import Parties
 from collectors.span_peers import PEER_KEYS, STATUS_KEYS, URL_KEYS, Peer, outcome_of, peer_of
 from collectors.span_rows import Picked, Rows
+from collectors.span_seen import Seen
 
 _MAX_PEERS = 20_000
 _MOST_LETTERS = 2_000  # attributes longer than this together are read anew each time rather than kept
+_BY_KIND = np.arange(8, dtype=np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F)  # unlike any difference of ids
 _ANY = -1  # a peer that is the same for every caller
 
 
@@ -31,10 +34,12 @@ class Flush:
     batches: Sequence[Batch]
     batch: I64
     row: I64
+    trace: U32
     key: U64
     parent: U64
     root: Bools
     kind: NDArray[np.int8]
+    start: I64
     end: I64
     bucket: I64
     outcome: NDArray[np.int8]
@@ -72,18 +77,19 @@ class Flush:
 def gather(batches: Sequence[Batch], parties: Parties) -> Flush:
     """Batches side by side, with parties and outcomes looked up."""
     party, version_row = _origins(batches, parties)
-    seconds = np.concatenate([(b.end - b.start) for b in batches]) / 1e9
     lengths = [len(b) for b in batches]
     flush = Flush(
         batches=batches,
         batch=np.repeat(np.arange(len(batches)), lengths),
         row=np.concatenate([b.row for b in batches]).astype(np.int64),
+        trace=short(np.concatenate([b.trace for b in batches])),
         key=np.concatenate([b.key for b in batches]),
         parent=np.concatenate([b.parent for b in batches]),
         root=np.concatenate([b.root for b in batches]),
         kind=np.concatenate([b.kind for b in batches]),
+        start=np.concatenate([b.start for b in batches]),
         end=np.concatenate([b.end for b in batches]),
-        bucket=bucket_of(seconds),
+        bucket=bucket_of(np.concatenate([(b.end - b.start) for b in batches]) / 1e9),
         outcome=np.zeros(sum(lengths), np.int8),
         weight=np.concatenate([b.weight for b in batches]),
         party=party,
@@ -117,11 +123,24 @@ def halves_of(flush: Flush, spans: I64, key: U64) -> Halves:
     """Some spans as halves of calls; `key` is the column under which they are to meet."""
     made = np.zeros(len(spans), HALF)
     made["key"] = key[spans]
-    for name in ("party", "end", "arrived", "weight", "bucket", "outcome"):
+    for name in ("party", "end", "arrived", "weight", "bucket", "outcome", "trace"):
         made[name] = getattr(flush, name)[spans]
     made["queued"] = flush.kind[spans] >= SpanKind.PRODUCER
     made["peer"], made["span"] = -1, spans
     return made
+
+
+def first_times(batches: Sequence[Batch], seen: Seen, step: int) -> list[Batch]:
+    """The batches without spans that came before. `step` is that of now; spans that count for nothing are not asked."""
+    key, kind = (np.concatenate([getattr(b, name) for b in batches]) for name in ("key", "kind"))
+    asked = np.flatnonzero(kind > SpanKind.INTERNAL)
+    new = np.ones(len(key), bool)
+    # The two halves of a call have one id where they come from Zipkin.
+    new[asked] = seen.new(key[asked] ^ _BY_KIND[kind[asked] & 7], step)
+    if new.all():
+        return [*batches]
+    ends = np.cumsum([len(b) for b in batches])
+    return [b.only(new[end - len(b) : end]) for b, end in zip(batches, ends.tolist(), strict=True)]
 
 
 def fresh(batch: Batch, oldest_step: int) -> Batch:

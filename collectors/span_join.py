@@ -16,22 +16,18 @@ import numpy as np
 from app.model.trace import SpanKind
 from collectors.span_choice import Choice
 from collectors.span_columns import Batch
+from collectors.span_crossing import CrossingLog
 from collectors.span_edges import EdgeRows
 from collectors.span_fields import I64, Bools
-from collectors.span_flush import Flush, PeerReader, fresh, gather, halves_of
+from collectors.span_flush import Flush, PeerReader, first_times, fresh, gather, halves_of
 from collectors.span_folded import Limits
 from collectors.span_ledger import STEP_NS, Ledger
 from collectors.span_pairs import HALF, Halves, either, in_order, match
 from collectors.span_parties import Parties
-from collectors.span_peers import (
-    MOST_MESSAGES,
-    PROTOCOL_KEYS,
-    Peer,
-    Role,
-    protocol_of,
-)
+from collectors.span_peers import PROTOCOL_KEYS, Peer, Role, protocol_of
+from collectors.span_queues import Queues
+from collectors.span_seen import Seen
 
-_MAX_CONTEXTS = 50_000
 _MAX_PROTOCOLS = 1000
 
 
@@ -46,12 +42,14 @@ class Joiner:
         self.edge_ledger = Ledger()
         self.node_ledger = Ledger()
         self.choice = Choice()
+        self.crossings = CrossingLog()
         self.callers: Halves = np.zeros(0, HALF)
         self.callees: Halves = np.zeros(0, HALF)
         self.protocols: list[str] = [""]
         self._protocols: dict[str, int] = {"": 0}
         self.tally: Counter[str] = Counter()
-        self._contexts: dict[int, int] = {}
+        self._queues = Queues()
+        self._seen = Seen()
         self._peers = PeerReader(self.parties)
         self._wait_ns = int(wait_seconds * 1e9)
         self._max_waiting = max_waiting
@@ -79,7 +77,7 @@ class Joiner:
         rows = self.edge_ledger.rows()
         halves = [self.callers["party"], self.callers["peer"], self.callees["party"]]
         ends = [np.array(side, np.int64)[rows] for side in (self.edges.source, self.edges.target)]
-        used = np.unique(np.concatenate([*halves, *ends, np.array([*self._contexts.values()], np.int64)]))
+        used = np.unique(np.concatenate([*halves, *ends, self._queues.parties()]))
         self.parties, renamed, version_map = self.parties.compacted(
             used[used >= 0].tolist(), self.node_ledger.rows().tolist()
         )
@@ -90,17 +88,19 @@ class Joiner:
         for half in (self.callers, self.callees):
             half["party"] = renamed[half["party"]]
             half["peer"] = np.where(half["peer"] >= 0, renamed[half["peer"]], -1)
-        self._contexts = {key: int(renamed[queue]) for key, queue in self._contexts.items()}
+        self._queues.renumber(renamed, row_map)
+        self.crossings.renumber(renamed, row_map)
         self._peers = PeerReader(self.parties)
         self.tally["compactions"] += 1
 
     def join(self, batches: Sequence[Batch], now_ns: int) -> None:
         """Take in new spans, make pairs, and settle halves that waited long enough."""
+        step = now_ns // STEP_NS
         self.choice.begin(now_ns)
-        self.parties.folded.step = now_ns // STEP_NS
-        kept = [fresh(batch, self._oldest_step) for batch in batches]
-        self.tally["late"] += sum(map(len, batches)) - sum(map(len, kept))
-        if any(map(len, kept)):
+        self.crossings.begin(step)
+        self.parties.folded.step = step
+        kept = self._worth(batches, step)
+        if kept:
             flush = gather(kept, self.parties)
             self._count_nodes(flush)
             producers = np.flatnonzero(flush.kind == SpanKind.PRODUCER)
@@ -113,9 +113,20 @@ class Joiner:
             )
             self._entries(flush, serving)
             self._pair(flush, calling, serving[~flush.root[serving]])
+            self.tally += self._queues.book(flush, self.edge_ledger, self.choice, self.crossings)
         self._expire(now_ns)
         self.tally.update(self.parties.folded.events)
         self.parties.folded.events.clear()
+
+    def _worth(self, batches: Sequence[Batch], step: int) -> list[Batch]:
+        """Batches of spans that count: neither too late nor taken before."""
+        young = [fresh(batch, self._oldest_step) for batch in batches]
+        young = [batch for batch in young if len(batch)]
+        new = first_times(young, self._seen, step) if young else []
+        came, left = sum(map(len, batches)), sum(map(len, young))
+        self.tally["late"] += came - left
+        self.tally["doubles"] += left - sum(map(len, new))
+        return [batch for batch in new if len(batch)]
 
     def _count_nodes(self, flush: Flush) -> None:
         self.node_ledger.seen(int(flush.arrived.max()) // STEP_NS, np.unique(flush.version_row))
@@ -132,13 +143,11 @@ class Joiner:
             server=flush.bucket[spans],
         )
 
-    # Queues ------------------------------------------------------------------------------------------
-
     def _queue_spans(self, flush: Flush, spans: I64) -> I64:
         """Book PRODUCER or CONSUMER spans; those that turn out to be plain calls are given back."""
         plain, handled = [], []
         for span, (peer, queue) in zip(spans.tolist(), self._peers.of(flush, spans), strict=True):
-            if peer.role is Role.SERVE and self._context(flush, span) >= 0:
+            if peer.role is Role.SERVE and self._queues.knows(flush, span):
                 peer = Peer(None, "messaging", Role.PROCESS)
             if peer.role in (Role.CALL, Role.SERVE):
                 plain.append(span)
@@ -150,53 +159,15 @@ class Joiner:
         return np.array(plain, np.int64)
 
     def _queue_span(self, flush: Flush, span: int, peer: Peer, queue: int) -> None:
-        if peer.role is Role.IGNORED:
-            return
-        if peer.identity is None:
-            queue = self._context(flush, span)
-        if queue < 0:
+        if not self._queues.add(flush, span, peer, queue, self.edges):
             self.tally["unattributed"] += 1
-            return
-        if peer.role in (Role.SEND, Role.CREATE):
-            self._remember(int(flush.key[span]), queue)
-        if peer.role is not Role.CREATE:
-            # A PRODUCER span that sends is its message's own creation context: its links mean something else.
-            links = 0 if flush.kind[span] == SpanKind.PRODUCER else len(flush.links(span))
-            messages = max(peer.messages or min(links, MOST_MESSAGES), 1)
-            self._book_queue(flush, span, queue, peer.role, messages)
-
-    def _book_queue(self, flush: Flush, span: int, queue: int, role: Role, messages: int) -> None:
-        party = int(flush.party[span])
-        ends = (queue, party) if role in (Role.RECEIVE, Role.PROCESS) else (party, queue)
-        one = np.array([span])
-        row = self.edges.row(*ends, role, "messaging")
-        if self.choice.wants(row, int(flush.bucket[span]), int(flush.outcome[span])):
-            self.choice.offer(np.array([row]), flush.key[one], flush.bucket[one], flush.outcome[one])
-        self.edge_ledger.add(
-            flush.end[one] // STEP_NS,
-            np.array([row]),
-            weight=flush.weight[one],
-            raw=np.array([float(messages)]),
-            outcome=flush.outcome[one],
-            client=flush.bucket[one] if role is Role.SEND else None,
-            server=flush.bucket[one] if role is not Role.SEND else None,
-        )
-
-    def _context(self, flush: Flush, span: int) -> int:
-        """The queue a message came through, by its creation context: a linked span or the parent; -1 = not known."""
-        contexts = [*flush.links(span), int(flush.parent[span])]
-        return next((self._contexts[key] for key in contexts if key in self._contexts), -1)
-
-    def _remember(self, key: int, queue: int) -> None:
-        """Keep where a message went, for consumers that only link to its creation."""
-        self._contexts[key] = queue
-        if len(self._contexts) > _MAX_CONTEXTS:
-            del self._contexts[next(iter(self._contexts))]
 
     # Calls -------------------------------------------------------------------------------------------
 
     def _entries(self, flush: Flush, serving: I64) -> None:
         """A server span without a parent is a call from outside."""
+        roots = np.flatnonzero(flush.root)
+        self.crossings.enter(flush.trace[roots], flush.party[roots], flush.weight[roots])
         spans = serving[flush.root[serving] & (flush.kind[serving] == SpanKind.SERVER)]
         call = np.full(len(spans), Role.CALL, np.int64)
         rows = self.edges.rows(np.full(len(spans), self.parties.user), flush.party[spans], call)
@@ -205,6 +176,7 @@ class Joiner:
         for (row, _), attributes in zip(looked, flush.read(asked, PROTOCOL_KEYS), strict=True):
             self.edges.learn(row, protocol_of(attributes))
         self.choice.offer(rows, flush.key[spans], flush.bucket[spans], flush.outcome[spans])
+        self.crossings.use(flush.trace[spans], rows)
         self.edge_ledger.add(
             flush.end[spans] // STEP_NS,
             rows,
@@ -237,6 +209,7 @@ class Joiner:
         self._look(flush, rows, callers, callees)
         outcome = either(callers["outcome"], callees["outcome"])
         self.choice.offer(rows, callers["key"], callers["bucket"], outcome)
+        self.crossings.use(callers["trace"], rows)
         self.edge_ledger.add(
             callers["end"] // STEP_NS,
             rows,
@@ -297,6 +270,7 @@ class Joiner:
         """Calls drawn to the peer that the caller named; nobody answered in spans."""
         rows = self.alone_rows(halves)
         self.choice.offer(rows, halves["key"], halves["bucket"], halves["outcome"])
+        self.crossings.use(halves["trace"], rows)
         self.edge_ledger.add(
             halves["end"] // STEP_NS,
             rows,
@@ -329,5 +303,7 @@ class Joiner:
         named = done["peer"] >= 0
         self._book_alone(done[named])
         self.tally["unanswered"] += int(len(done) - named.sum())
-        self.tally["orphans"] += int(callees.sum())
+        orphans = self.callees[callees]
+        self.crossings.enter(orphans["trace"], orphans["party"], orphans["weight"], orphan=True)
+        self.tally["orphans"] += len(orphans)
         self.callers, self.callees = self.callers[~callers], self.callees[~callees]

@@ -20,6 +20,7 @@ HALF = np.dtype(
         ("outcome", "i1"),
         ("queued", "?"),
         ("protocol", "i4"),
+        ("trace", "u4"),
         ("span", "i4"),
     ]
 )

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from app.model.fleet import EdgeKind, EdgeTraffic, EvidenceKind, NodeTraffic, Witness
+from app.model.fleet import EdgeKind, EdgeTraffic, EvidenceKind, Ints, NodeTraffic, Witness
 from app.model.series import Floats
+from collectors.span_crossing import Places
 from collectors.span_fields import I64
 from collectors.span_join import Joiner
 from collectors.span_ledger import (
@@ -32,9 +33,10 @@ def witness(
 ) -> Witness:
     """The evidence of all spans from `first_step` on, before `end_step`."""
     nodes = _nodes(joiner, first_step, end_step)
-    edges = _edges(joiner, first_step, end_step)
+    resolved = joiner.parties.resolved()
+    edges, row_of = _edges(joiner, resolved, first_step, end_step)
     used = np.unique(np.concatenate([nodes.party, edges.source, edges.target]))
-    renumbered = np.zeros(len(joiner.parties.identities), np.int32)
+    renumbered = np.full(len(joiner.parties.identities), -1, np.int32)
     renumbered[used] = np.arange(len(used), dtype=np.int32)
     requests = float(nodes.requests.sum() + edges.requests.sum())
     raw = float(nodes.raw.sum() + edges.raw.sum())
@@ -46,6 +48,7 @@ def witness(
         nodes=replace(nodes, party=renumbered[nodes.party]),
         edges=replace(edges, source=renumbered[edges.source], target=renumbered[edges.target]),
         sampling_ratio=min(raw / requests, 1.0) if requests else 1.0,
+        crossings=joiner.crossings.told(_places(joiner, resolved, renumbered, row_of)),
     )
 
 
@@ -65,8 +68,14 @@ def _nodes(joiner: Joiner, first_step: int, end_step: int) -> NodeTraffic:
     )
 
 
-def _edges(joiner: Joiner, first_step: int, end_step: int) -> EdgeTraffic:
-    resolved = joiner.parties.resolved()
+def _places(joiner: Joiner, resolved: I64, renumbered: Ints, row_of: I64) -> Places:
+    """How the numbers of the joiner read in the witness."""
+    source, target = (np.array(side, np.int64) for side in (joiner.edges.source, joiner.edges.target))
+    return Places(renumbered.astype(np.int64), row_of, resolved[source], resolved[target])
+
+
+def _edges(joiner: Joiner, resolved: I64, first_step: int, end_step: int) -> tuple[EdgeTraffic, I64]:
+    """Traffic of edges, and where each row of the joiner is found in it (-1 = nowhere)."""
     extra = _unanswered_so_far(joiner, resolved, first_step, end_step)
     rows = joiner.edges
     total = joiner.edge_ledger.total(first_step, len(rows), extra, end=end_step)
@@ -87,7 +96,9 @@ def _edges(joiner: Joiner, first_step: int, end_step: int) -> EdgeTraffic:
     merged: Floats = total[live[order]]
     if len(first) < len(order):
         merged = np.add.reduceat(merged, starts)
-    return EdgeTraffic(
+    row_of = np.full(len(rows), -1, np.int64)
+    row_of[live[order]] = np.repeat(np.arange(len(starts)), np.diff([*starts, len(order)]))
+    traffic = EdgeTraffic(
         source=source[first].astype(np.int32),
         target=target[first].astype(np.int32),
         requests=merged[:, REQUESTS].copy(),
@@ -99,6 +110,7 @@ def _edges(joiner: Joiner, first_step: int, end_step: int) -> EdgeTraffic:
         protocol=tuple(names[at] for at in first.tolist()),
         kind=tuple(EdgeKind.ASYNC if queued[at] else EdgeKind.SYNC for at in first.tolist()),
     )
+    return traffic, row_of
 
 
 def _unanswered_so_far(joiner: Joiner, resolved: I64, first_step: int, end_step: int) -> Cells | None:
