@@ -10,6 +10,7 @@ BLUEPRINTS = (
     "app.pages.setup:blueprint",
     "app.pages.fleet:blueprint",
     "app.pages.topology:blueprint",
+    "app.pages.diff:blueprint",
     "app.pages.places:blueprint",
     "app.pages.service:blueprint",
     "app.pages.panel:blueprint",
