@@ -6,11 +6,11 @@ never cut, only paged.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from flask import Blueprint, g, redirect, render_template, request
+from flask import Blueprint, Response, g, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
@@ -22,11 +22,13 @@ from app.pages import timerange, topology_query
 from app.pages.fragments import fragment
 from app.pages.freshness import STALE_AFTER
 from app.pages.topology_query import SORTS, TopologyQuery
+from app.understand.export import FORMATS
 from app.understand.fields import OWN
 from app.understand.origin import BAD, origins
-from app.understand.part import DIRECTIONS, GROUPS, Part, matching, mode_of, narrow, only, trouble
+from app.understand.part import DIRECTIONS, GROUPS, Part, listed, mode_of, narrow
 from app.understand.view import select
-from app.web.access import requires
+from app.web.access import current, requires
+from app.web.documents import download
 from app.web.facts import facts_for
 from app.web.services import services
 
@@ -101,6 +103,20 @@ def tidy() -> ResponseReturnValue:
     return redirect("/topology" + (f"?{query}" if query else ""), code=303)
 
 
+@blueprint.get("/topology/export")
+@requires("read")
+def export() -> Response:
+    """What the page is about as a file: `format` is dot, json or csv; never folded, never cut."""
+    form_of = request.args.get("format", "")
+    if form_of not in FORMATS:
+        raise BadInput(f"format is one of {', '.join(FORMATS)}", field="format")
+    asked = topology_query.read(request.args, _topology())
+    for name, sentence in asked.faults.items():
+        raise BadInput(sentence, field=name)
+    question = asked.question(timerange.requested().moment)
+    return download(services().documents.export(question, current().visibility, form_of), form_of)
+
+
 @fragment(blueprint, "topology-answer", topics=("topology", "sources"))
 def topology_answer() -> dict[str, Any]:
     """The sentence above the map."""
@@ -135,7 +151,7 @@ def topology_table() -> dict[str, Any]:
     """Services and connections as two tables."""
     everything = _topology()
     asked = _asked(everything)
-    shown = _listed(_part(asked, everything), asked)
+    shown = listed(_part(asked, everything), asked.options, touching=True)
     by_id = {node.id: node for node in everything.nodes}
     nodes = sorted(shown.nodes, key=lambda node: _order(node, node.name, asked.sort))
     edges = sorted(shown.edges, key=lambda edge: _order(edge, by_id[edge.source].name, asked.sort))
@@ -212,14 +228,6 @@ def _part(asked: TopologyQuery, topology: Topology) -> Part:
         )
     found: Part = g.topology_part
     return found
-
-
-def _listed(part: Part, asked: TopologyQuery) -> Topology:
-    """What tables show of a part: what find selected, with all calls of it; with `mode=problems` those first."""
-    if asked.mode == "problems":
-        ids = trouble(part.topology, len(part.topology.nodes)).ids
-        part = replace(part, topology=only(part.topology, ids, of=part.topology))
-    return matching(part, touching=True)
 
 
 def _older(topology: Topology) -> int:

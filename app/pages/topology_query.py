@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 from app.model.fleet import Node, Topology
 from app.understand.expression import ExpressionError, parse
 from app.understand.part import DIRECTIONS, FURTHEST, GROUPS, MODES, ViewOptions
+from app.web.documents import Question
 
 VIEWS = ("graph", "table")
 HOPS = ("1", "2", "3", "all")
@@ -86,6 +87,23 @@ class TopologyQuery:
             opened=frozenset(self.opened.split(",")) - {""},
         )
 
+    def question(self, moment: datetime | None) -> Question:
+        """The same as a question to the documents."""
+        asked = self.options
+        return Question(
+            cluster=self.cluster or None,
+            namespace=self.ns or None,
+            at=moment,
+            focus=asked.focus,
+            depth=asked.depth,
+            direction=asked.direction,
+            target=asked.target,
+            mode=asked.mode,
+            errors=asked.errors,
+            find=asked.find,
+            hide=asked.hide,
+        )
+
     def api(self, moment: datetime | None, **more: str) -> str:
         """The same as a query of /api/v1/topology; what is usual is left out."""
         asked = self.options
@@ -114,7 +132,9 @@ def read(args: Mapping[str, str], topology: Topology) -> TopologyQuery:
     faults: dict[str, str] = {}
     typed = {name: args.get(name, "") for name in ("focus", "target", "find", "hide")}
     typed["find"] = typed["find"] or args.get("q", "")  # its name in the address of other pages
-    chosen: dict[str, Any] = {name: _choice(args, name, allowed, faults) for name, allowed in _CHOICES.items()}
+    chosen: dict[str, Any] = {
+        name: _choice(args, name, allowed, faults) for name, allowed in _CHOICES.items()
+    }
     found = TopologyQuery(
         **chosen,
         errors=_flag(args, faults),

@@ -97,6 +97,14 @@ def narrow(topology: Topology, asked: ViewOptions, facts: Mapping[str, Facts] = 
     return Part(kept, found, hops, tuple(dict.fromkeys(notes)))
 
 
+def listed(part: Part, asked: ViewOptions, *, touching: bool = False) -> Topology:
+    """What lists and exports show: with `mode=problems` only trouble and its surroundings, then `matching`."""
+    if asked.mode == "problems":
+        ids = trouble(part.topology, len(part.topology.nodes)).ids
+        part = replace(part, topology=only(part.topology, ids, of=part.topology))
+    return matching(part, touching=touching)
+
+
 def matching(part: Part, *, touching: bool = False) -> Topology:
     """What `find` selected of a part, for lists: nodes and the ends of edges; edges, and those between such nodes.
 

@@ -7,15 +7,19 @@ documents of recent versions, as far as they are still kept.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from flask import Response
 
 from app import clock, layouts
+from app.model.fleet import Topology
 from app.understand import document
-from app.understand.part import ViewOptions, matching, narrow
+from app.understand.export import MEDIA, as_csv, dot
+from app.understand.part import ViewOptions, listed, narrow
+from app.web import etag
 from app.web.cache import Cache
 from app.web.etag import Bytes
 from app.web.facts import facts_for
@@ -92,6 +96,23 @@ class Documents:
             (*key, since), lambda: delta(before, self._rows(key, version), str(since)), version=version
         )
 
+    def export(self, question: Question, visibility: str, form: str) -> Bytes:
+        """The same part as a file in one of `export.FORMATS`, uncut. Raises NotFound and BadInput."""
+        if form == "json":
+            return self.topology(replace(question, view="full", columnar=False), visibility)
+        version = f"t{self._reader.revision(*_TOPICS)}"
+        return self._bytes.get(
+            (question, visibility, form), lambda: self._file(question, form), version=version
+        )
+
+    def _file(self, question: Question, form: str) -> Bytes:
+        topology = self._reader.topology(question.cluster, question.at, question.window)
+        return export_file(self._part(topology, question), form)
+
+    def _part(self, topology: Topology, question: Question) -> Topology:
+        options = _options(question)
+        return listed(narrow(topology, options, facts_for(self._reader, topology, options)), options)
+
     def _before(self, key: tuple[Question, str], since: str | None) -> Packed | None:
         return self._packed.peek((*key, since)) if since is not None else None
 
@@ -106,22 +127,34 @@ class Documents:
 
     def _document(self, question: Question, version: str) -> dict[str, Any]:
         topology = self._reader.topology(question.cluster, question.at, question.window)
-        options = _options(question)
-        facts = facts_for(self._reader, topology, options)
         if question.view == "map":
+            options = _options(question)
             return layouts.map_document(
                 self._store,
                 topology,
                 options,
-                facts=facts,
+                facts=facts_for(self._reader, topology, options),
                 version=version,
                 now=clock.now(),
                 still=question.at is not None,
             )
-        shown = matching(narrow(topology, options, facts))
+        shown = self._part(topology, question)
         places = self._reader.positions(layouts.view_name(topology.cluster))
         make = document.columnar if question.columnar else document.document
         return make(shown, places, version=version, now=clock.now())
+
+
+def export_file(topology: Topology, form: str) -> Bytes:
+    """A topology as DOT or CSV."""
+    text = dot(topology) if form == "dot" else as_csv(topology)
+    return Bytes(text.encode("utf-8", "replace"), media_type=MEDIA[form])
+
+
+def download(file: Bytes, form: str) -> Response:
+    """A file that the browser keeps instead of showing it."""
+    answer = etag.serve(file)
+    answer.headers["Content-Disposition"] = f'attachment; filename="topology.{form}"'
+    return answer
 
 
 def _options(question: Question) -> ViewOptions:
