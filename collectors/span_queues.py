@@ -76,7 +76,8 @@ class Queues:
         party = int(flush.party[span])
         row = edges.row(*((party, queue) if sent else (queue, party)), peer.role, "messaging")
         if not sent:
-            self._take(links[:_MOST_LAGS] or [parent], flush, span, row)
+            above = [] if flush.root[span] else [parent]
+            self._take(links[:_MOST_LAGS] or above, flush, span, row)
         # A PRODUCER span that sends is its message's own creation context: its links mean something else.
         told = 0 if flush.kind[span] == SpanKind.PRODUCER else min(len(links), MOST_MESSAGES)
         self._booked.append((span, row, float(max(peer.messages or told, 1)), sent))
