@@ -46,6 +46,7 @@ _NOTICES = {
     "evicted": "{} halves of calls were settled early because too many were waiting for their other half.",
     "unanswered": "{} calls had neither a server span nor an attribute naming their target.",
     "unattributed": "{} messages named no destination, and neither did the span they came from.",
+    "skewed": "{} messages were taken before they were sent, by the clocks of their services.",
     "orphans": "{} server spans have a parent that never came; they count for their service, not for an edge.",
 }
 
@@ -165,7 +166,7 @@ class OtlpCollector:
     def take(
         self, settled: Sequence[Batch], unsettled: Sequence[Batch], *, source: str, until: datetime | None
     ) -> None:
-        """Join spans that were pulled from a backend; see `trace_look.SpanSink`. Thread-safe.
+        """Join spans that were pulled from a backend; see `trace_sink.SpanSink`. Thread-safe.
 
         Halves of settled traces wait for nobody, those of unsettled ones until the trace is fetched again.
         """
