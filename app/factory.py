@@ -28,6 +28,7 @@ from app.web.limits import Limits
 from app.web.metrics import Metrics
 from app.web.reader import Reader
 from app.web.services import Services
+from app.web.traces import Traces
 from collectors.base import Collector
 
 log = logging.getLogger("quarterdeck.factory")
@@ -135,6 +136,7 @@ def _services(
         accounts=Accounts(store, _key(config), monotonic=monotonic),
         limits=Limits(monotonic=monotonic),
         documents=Documents(reader, store, monotonic=monotonic),
+        traces=Traces(store),
         diffs=Diffs(reader, store),
         metrics=Metrics(),
         origins=origin.allowed_origins(config.server),

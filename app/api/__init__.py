@@ -9,6 +9,7 @@ BLUEPRINTS: tuple[str, ...] = (
     "app.api.fleet:blueprint",
     "app.api.series:blueprint",
     "app.api.topology:blueprint",
+    "app.api.traces:blueprint",
     "app.api.topology_diff:blueprint",
     "app.api.workloads:blueprint",
     "app.api.actions:blueprint",

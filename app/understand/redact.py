@@ -18,6 +18,7 @@ LONGEST_VALUE = 512
 LONGEST_STACK = 2_048
 LONGEST_NAME = 256
 HIDDEN = "(hidden)"
+_MOST = 2**63 - 1
 
 _SECRET = re.compile(
     r"authorization|authenticat|cookie|passw|passphrase|\bpwd\b|secret|token|credential|private.?key|api.?key|apikey"
@@ -82,7 +83,9 @@ def _value(key: str, value: Value) -> Value:
         return _clean(value, longest)
     if isinstance(value, tuple):
         return tuple(_clean(str(one), LONGEST_VALUE) for one in value[:16])
-    return value
+    return (
+        value if -_MOST <= value <= _MOST else str(value)[:LONGEST_VALUE]
+    )  # NaN is not, and has no JSON form
 
 
 def _clean(text: str, longest: int) -> str:

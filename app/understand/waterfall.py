@@ -16,7 +16,7 @@ from app.understand.trace_tree import ROOT, Tree, tree_of
 
 MOST_ROWS = 2_000
 MOST_ALIKE = 20  # siblings of one name shown one by one
-_SHOWN_ALIKE = 3  # of more, so many: the slowest
+_SHOWN_ALIKE = 3  # of more, so many: the slowest, and as many that failed
 
 
 class RowKind(StrEnum):
@@ -170,12 +170,14 @@ class _Rows:
         """One row for several spans, from the first begin to the last end; its span is an example."""
         start = min(self._tree.start[at] for at in spans)
         end = max(self._tree.end(at) for at in spans)
+        on_path = [self._path[at] for at in spans if at in self._path]
         return Row(
             kind=kind,
             depth=depth,
             start=(start - self._begin) / 1e9,
             duration=(end - start) / 1e9,
             span=self._tree.spans[spans[0]] if kind is RowKind.MORE else None,
+            critical=sum(on_path) / 1e9 if on_path and kind is RowKind.MORE else None,
             count=len(spans),
             below=sum(self._below[at] for at in spans),
         )
@@ -194,14 +196,11 @@ class _Rows:
         return found
 
     def _dull(self, group: list[int]) -> list[int]:
-        """Of many alike those that need no row of their own: not slowest, failed or waited for (a few of each)."""
+        """Of many alike those that need no row of their own: not among the slowest or the first that failed."""
         spans = self._tree.spans
-        worth = sorted(
-            group, key=lambda at: (at not in self._path, spans[at].status != "error", -spans[at].duration)
-        )
-        loud = [at for at in worth if at in self._path or spans[at].status == "error"][:MOST_ALIKE]
         slow = sorted(group, key=lambda at: -spans[at].duration)[:_SHOWN_ALIKE]
-        shown = {*loud, *slow}
+        failed = [at for at in group if spans[at].status == "error"][:_SHOWN_ALIKE]
+        shown = {*slow, *failed}
         return [at for at in group if at not in shown]
 
     def _choose(self) -> set[int]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from app.web.limits import Limits
     from app.web.metrics import Metrics
     from app.web.reader import Reader
+    from app.web.traces import Traces
 
 
 @dataclass(slots=True)
@@ -31,6 +32,7 @@ class Services:
     accounts: Accounts
     limits: Limits
     documents: Documents
+    traces: Traces
     diffs: Diffs
     metrics: Metrics
     origins: list[str]

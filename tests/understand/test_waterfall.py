@@ -179,7 +179,7 @@ def test_many_alike_are_told_as_one_row_but_for_the_slowest_failed_and_waited_fo
     assert len(more) == 1
     assert more[0].count + len(shown) - 1 == 60
     assert {"c5", "c17"} <= shown
-    assert len(shown) <= 1 + 20 + 3
+    assert len(shown) <= 1 + 3 + 3
     assert found.hidden == more[0].count
 
 
