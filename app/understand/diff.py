@@ -38,6 +38,10 @@ class Mark(StrEnum):
     SAME = "same"
 
 
+_MARKS = tuple(Mark)
+_CODE = {mark: code for code, mark in enumerate(_MARKS)}
+
+
 class Why(StrEnum):
     """Why an element cannot be compared."""
 
@@ -314,11 +318,11 @@ def _marks(
     """One class per element: what got worse outweighs what got better."""
     with np.errstate(invalid="ignore"):
         talks_a, talks_b = a.requests > 0, b.requests > 0
-    found = np.full(len(why), Mark.SAME, object)
-    found[volume != 0] = Mark.VOLUME
-    found[(errors < 0) | (latency < 0)] = Mark.BETTER
-    found[(errors > 0) | (latency > 0)] = Mark.WORSE
-    found[talks_b & ~talks_a] = Mark.NEW
-    found[talks_a & ~talks_b] = Mark.GONE
-    found[np.array(why, object) != ""] = Mark.INCOMPARABLE
-    return tuple(found.tolist())
+    found = np.full(len(why), _CODE[Mark.SAME])
+    found[volume != 0] = _CODE[Mark.VOLUME]
+    found[(errors < 0) | (latency < 0)] = _CODE[Mark.BETTER]
+    found[(errors > 0) | (latency > 0)] = _CODE[Mark.WORSE]
+    found[talks_b & ~talks_a] = _CODE[Mark.NEW]
+    found[talks_a & ~talks_b] = _CODE[Mark.GONE]
+    found[np.array([bool(told) for told in why], bool)] = _CODE[Mark.INCOMPARABLE]
+    return tuple(_MARKS[code] for code in found.tolist())

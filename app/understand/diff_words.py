@@ -137,8 +137,7 @@ def changed(change: Change) -> list[str]:
     if change.errors and a.error_ratio is not None and b.error_ratio is not None:
         told.append(f"errors {percent(a.error_ratio)} → {percent(b.error_ratio)}")
     if change.latency and a.p95 is not None and b.p95 is not None:
-        before, after = durations(a.p95, b.p95)
-        told.append(f"p95 {before} → {after}")
+        told.append(f"p95 {durations(a.p95)[0]} → {durations(b.p95)[0]}")
     if change.volume and a.rps and b.rps is not None:
         told.append(f"{rate(a.rps)} → {rate(b.rps)} (×{b.rps / a.rps:.2g})")
     return told
