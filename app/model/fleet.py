@@ -329,7 +329,10 @@ class Replicas:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A service or inferred node with its inbound RED over the topology's window."""
+    """A service or inferred node with its inbound RED over the topology's window.
+
+    `entry_share`: the share of the requests that enter the fleet which cross it, where traces tell it.
+    """
 
     id: str
     name: str
@@ -349,6 +352,7 @@ class Node:
     detail: str = ""
     matched_by: str = ""
     as_of: datetime | None = None
+    entry_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,6 +360,7 @@ class Edge:
     """Calls from `source` to `target` (node ids) over the topology's window.
 
     `latency` is the caller's view, `server_latency` the callee's; their difference is network and queueing.
+    `entry_share` as of a Node.
     """
 
     id: str
@@ -372,6 +377,7 @@ class Edge:
     server_latency: Latency = Latency()
     evidence: tuple[Evidence, ...] = ()
     as_of: datetime | None = None
+    entry_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,14 +50,15 @@ def nodes(
     workloads: Workloads,
     inventory_as_of: datetime | None,
     window: timedelta,
+    shares: Floats,
 ) -> tuple[Node, ...]:
-    """Nodes sorted by health, then by rate, then by id."""
+    """Nodes sorted by health, then by rate, then by id; `shares` of entry requests that cross each."""
     columns = merged.nodes
     told = _evidence(columns, merged.testimonies)
     quantiles = _latencies(latency.own, columns.floor)
     rates, errors = nullable(columns.rps), nullable(columns.failed)
     requests = nullable(columns.rps * window.total_seconds())
-    ages = _ages(columns, merged.testimonies)
+    ages, crossed = _ages(columns, merged.testimonies), nullable(np.round(shares, 4))
     found: list[Node] = []
     for i, party in enumerate(merged.parties):
         replicas, running = _of_kubernetes(party, workloads)
@@ -84,6 +85,7 @@ def nodes(
                 detail=party.detail,
                 matched_by=party.matched_by,
                 as_of=ages[i] or (inventory_as_of if by_kubernetes else None),
+                entry_share=crossed[i],
             )
         )
     return tuple(found[i] for i in _worst_first(health, columns.rps, [node.id for node in found]))
@@ -96,8 +98,9 @@ def edges(
     latency: Quantiles,
     health: Sequence[Health],
     window: timedelta,
+    shares: Floats,
 ) -> tuple[Edge, ...]:
-    """Edges sorted by health, then by rate, then by id."""
+    """Edges sorted by health, then by rate, then by id; `shares` of entry requests that cross each."""
     columns = merged.edges
     told = _evidence(columns, merged.testimonies, merged.notes)
     own, server = (_latencies(quantiles, columns.floor) for quantiles in (latency.own, latency.server))
@@ -106,6 +109,7 @@ def edges(
     )
     requests = nullable(columns.rps * window.total_seconds())
     ages, ends = _ages(columns, merged.testimonies), merged.ends.tolist()
+    crossed = nullable(np.round(shares, 4))
     found = [
         Edge(
             id=ids[i],
@@ -122,6 +126,7 @@ def edges(
             server_latency=server[i],
             evidence=tuple(told[i]),
             as_of=ages[i],
+            entry_share=crossed[i],
         )
         for i in range(len(ids))
     ]

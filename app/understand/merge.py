@@ -32,7 +32,8 @@ from app.understand.testimony import Testimony
 class Merged:
     """What all witnesses together say. `ends` = (source, target) node index per edge; `spoken`: nodes of which
     somebody gave numbers of their own, not only of the calls towards them; `notes`: words of a witness about an
-    edge, by (number of the testimony, index of the edge).
+    edge, by (number of the testimony, index of the edge); `places`: per testimony the node index of each of its
+    parties and the edge index of each of its edge rows (-1 = says nothing of its own).
     """
 
     testimonies: list[Testimony]
@@ -45,6 +46,7 @@ class Merged:
     versions: dict[int, tuple[str, ...]]
     spoken: Bools
     notes: dict[tuple[int, int], tuple[str, ...]]
+    places: list[tuple[Index, Index]]
 
 
 def merge(testimonies: list[Testimony], resolver: Resolver, others: Sequence[Party] = ()) -> Merged:
@@ -64,7 +66,8 @@ def merge(testimonies: list[Testimony], resolver: Resolver, others: Sequence[Par
     spoken = ~np.isnan(nodes.rps)
     _infer_from_edges(nodes, edges, ends)
     notes = _notes(testimonies, rows)
-    return Merged(testimonies, found, nodes, ends, protocols, kinds, edges, versions, spoken, notes)
+    places = list(zip(lookups, rows, strict=True))
+    return Merged(testimonies, found, nodes, ends, protocols, kinds, edges, versions, spoken, notes, places)
 
 
 def add_silent_edges(merged: Merged, known: Sequence[tuple[str, str, str, EdgeKind]]) -> None:

@@ -13,6 +13,7 @@ from app.model.series import Floats
 from app.understand import elements
 from app.understand import memory as remembered
 from app.understand.columns import Bools, Columns, Index
+from app.understand.crossing import entry_shares
 from app.understand.disagreement import disagreement
 from app.understand.identity import Party, Resolver
 from app.understand.judge import Elements, Judged, Quantiles, Setting, judge, measured, silence_is_zero
@@ -83,12 +84,13 @@ def build(
     setting = Setting(heard, now, baselines, limits, watching_since)
     judged = _Judged.of(cluster, setting, merged, memory, resolver, kubernetes, states, book or RuleBook())
     window = max((t.witness.window for t in heard if t.fresh), default=DEFAULT_WINDOW)
+    node_shares, edge_shares = entry_shares(merged)
     topology = Topology(
         cluster=cluster,
         as_of=now,
         window=window,
-        nodes=judged.nodes(cluster, resolver, kubernetes.as_of, window),
-        edges=judged.edges(window),
+        nodes=judged.nodes(cluster, resolver, kubernetes.as_of, window, node_shares),
+        edges=judged.edges(window, edge_shares),
         freshness=states,
         notices=_notices(snapshots, merged),
     )
@@ -219,7 +221,12 @@ class _Judged:
         )
 
     def nodes(
-        self, cluster: str, resolver: Resolver, inventory_as_of: datetime | None, window: timedelta
+        self,
+        cluster: str,
+        resolver: Resolver,
+        inventory_as_of: datetime | None,
+        window: timedelta,
+        shares: Floats,
     ) -> tuple[elements.Node, ...]:
         """Nodes, worst first."""
         return elements.nodes(
@@ -230,12 +237,13 @@ class _Judged:
             resolver.workloads,
             inventory_as_of,
             window,
+            shares,
         )
 
-    def edges(self, window: timedelta) -> tuple[elements.Edge, ...]:
+    def edges(self, window: timedelta, shares: Floats) -> tuple[elements.Edge, ...]:
         """Edges, worst first."""
         return elements.edges(
-            self.merged, self.node_ids, self.edge_ids, self.edge_latency, self.edge_health, window
+            self.merged, self.node_ids, self.edge_ids, self.edge_latency, self.edge_health, window, shares
         )
 
     def memory(self) -> Memory:
