@@ -1,4 +1,4 @@
-"""The command line: `quarterdeck serve | web | worker | beat | watch | demo | check | migrate | user | token | audit`.
+"""The command line: `quarterdeck serve | web | worker | beat | watch | demo | check | migrate | user | token | …`.
 
 Exit codes: 0 ok, 1 failed, 2 usage or configuration. Heavy modules are imported by the command that needs them.
 """
@@ -60,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_user,
         _add_token,
         _add_audit,
+        _add_topology,
     ):
         add(commands)
     return parser
@@ -190,6 +191,12 @@ def _add_demo(commands: Commands) -> None:
     )
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same fleet")
     parser.add_argument("--speed", type=float, default=1.0, help="speed of the model alone")
+    parser.add_argument(
+        "--evidence",
+        default="traces,client-metrics",
+        metavar="LIST",
+        help="how calls are seen: any of traces, service-graph, istio, client-metrics (default traces,client-metrics)",
+    )
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -338,6 +345,44 @@ def _audit(options: argparse.Namespace) -> int:
             for row in rows:
                 print(json.dumps(asdict(row), default=str))
             last = rows[-1].seq
+    return 0
+
+
+def _add_topology(commands: Commands) -> None:
+    parser = _command(
+        commands,
+        "topology",
+        _topology,
+        "Who calls whom, as a file on standard output.",
+        "quarterdeck topology export --format dot --find '!healthy' | dot -Tsvg > fleet.svg",
+    )
+    parser.add_argument("verb", choices=("export",))
+    parser.add_argument("--format", choices=("dot", "json", "csv"), default="json")
+    parser.add_argument(
+        "--at", metavar="T", help="a moment of the past, e.g. 2026-11-23T10:00:00Z (default: now)"
+    )
+    parser.add_argument("--cluster", help="only this cluster")
+    parser.add_argument("--namespace", help="only this namespace, and what it talks to")
+    parser.add_argument(
+        "--find", metavar="EXPRESSION", default="", help="only what this selects, e.g. 'err > 5%%'"
+    )
+    parser.add_argument("--hide", metavar="EXPRESSION", default="", help="without what this selects")
+
+
+def _topology(options: argparse.Namespace) -> int:
+    from app.api.query import parse_moment
+    from app.web.documents import Documents, Question
+    from app.web.reader import Reader
+
+    try:
+        at = parse_moment(options.at) if options.at else None
+    except ValueError as error:
+        print(f"--at {error}", file=sys.stderr)
+        return 2
+    _, store = _open(options)
+    asked = Question(options.cluster, options.namespace, at, find=options.find, hide=options.hide)
+    file = Documents(Reader(store), store).export(asked, "", options.format)
+    sys.stdout.buffer.write(file.body)
     return 0
 
 

@@ -15,10 +15,11 @@ import threading
 from pathlib import Path
 
 from app import clock
-from demo import addresses, generate, kube
+from demo import addresses, evidence, generate, kube
 from demo.catalog import Catalog, workload_specs
 from demo.cluster import Cluster
 from demo.control import Control
+from demo.evidence import Evidence
 from demo.loop import Loop
 from demo.metrics import Exporter
 from demo.model import Fleet
@@ -46,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     users = {token: user for user, token in tokens.items()}
     names = (options.advertise,) if options.advertise else ()
     api = kube.serve(cluster, options.host, ports["kubernetes"], users, names=names)
-    server = FleetServer((options.host, ports["fleet"]), Exporter(fleet), Control(director))
+    server = FleetServer((options.host, ports["fleet"]), Exporter(fleet, options.evidence), Control(director))
     server.start()
     addresses.write(options.state_dir, options.advertise or options.host, ports, tokens["operator"], api.ca)
     if options.scenario:
@@ -74,9 +75,11 @@ def _drive(
     fleet: Fleet, cluster: Cluster, director: Director, options: argparse.Namespace, stop: threading.Event
 ) -> None:
     """Beat until `stop`. Sampling keeps the spans per second of wall time about the same at any size and speed."""
-    ratio = (_BIG_RATIO if fleet.plan.catalog.big else RATIO) / max(1.0, options.speed)
+    usual = (_BIG_RATIO if fleet.plan.catalog.big else RATIO) / max(1.0, options.speed)
+    ratio = usual if options.sampled is None else options.sampled
     tracer = Tracer(fleet, seed=options.seed, ratio=round(ratio, 6))
-    sender = Sender(options.otlp) if options.otlp else None
+    traced = options.otlp and Evidence.TRACES in options.evidence
+    sender = Sender(options.otlp) if traced else None
     Loop(fleet, cluster, director, speed=options.speed, tracer=tracer, sender=sender).run(stop)
     if sender:
         sender.close()
@@ -101,6 +104,16 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--otlp", type=_address, help="OTLP/HTTP address, such as http://127.0.0.1:4318/v1/traces"
     )
+    parser.add_argument(
+        "--evidence",
+        type=evidence.parse,
+        default=evidence.DEFAULT,
+        metavar="LIST",
+        help=f"how calls are seen: a list of {', '.join(Evidence)} (default {evidence.DEFAULT})",
+    )
+    parser.add_argument(
+        "--sampled", type=_share, help="share of requests that are traced (default 0.1, a big fleet 0.02)"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--advertise", help="host name under which others reach this process")
     parser.add_argument("--port-base", type=int, help="exporters on this port, Kubernetes API on the next")
@@ -118,6 +131,13 @@ def _speed(text: str) -> float:
     value = float(text)
     if not 0.1 <= value <= 60.0:
         raise argparse.ArgumentTypeError("between 0.1 and 60")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0.0 < value <= 1.0:
+        raise argparse.ArgumentTypeError("above 0 and at most 1")
     return value
 
 

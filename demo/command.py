@@ -28,7 +28,8 @@ from app.errors import ConfigError, QuarterdeckError
 from app.store import tokens, users
 from app.store.engine import Store
 from app.web.passwords import hash_password
-from demo import generate, history
+from demo import evidence, generate, history
+from demo.evidence import Evidence
 from demo.scenario import KINDS
 
 CLUSTER = "demo"
@@ -70,6 +71,10 @@ def _wrong(options: argparse.Namespace) -> str:
         return f"there is no scenario {options.scenario!r}; there are {', '.join(sorted(KINDS))}"
     if not 0 <= options.services <= generate.MAX_LIVE:
         return f"--services: at most {generate.MAX_LIVE:,} run live"
+    try:
+        evidence.parse(options.evidence)
+    except ValueError as wrong:
+        return str(wrong)
     if not SLOWEST <= options.speed <= FASTEST:
         return f"--speed: between {SLOWEST:g} and {FASTEST:g}"
     return ""
@@ -111,6 +116,7 @@ def start_fleet(
 ) -> dict[str, str]:
     """The simulator; answers its addresses once it listens."""
     command = [sys.executable, "-m", "demo", "--state-dir", str(state), "--seed", str(options.seed)]
+    command += ["--evidence", options.evidence]
     command += ["--speed", str(options.speed), "--otlp", f"http://127.0.0.1:{options.port}/v1/traces"]
     command += ["--services", str(options.services)] if options.services else []
     with (state / "fleet.log").open("wb") as log:
@@ -137,7 +143,8 @@ def start_prometheus(
         raise DemoFailed("prometheus is not installed: sudo apt-get install prometheus")
     data = state / "prometheus"
     _forget_another_past(options, state, data)
-    history.prepare(data, seed=options.seed, services=options.services or None, now=clock.now())
+    calls = Evidence.CLIENT_METRICS in evidence.parse(options.evidence)
+    history.prepare(data, seed=options.seed, services=options.services or None, now=clock.now(), calls=calls)
     config = state / "prometheus.yml"
     config.write_text(history.prometheus_config(targets["sd"], services=options.services or None))
     port = remembered_port(state / "prometheus.port")
@@ -150,7 +157,9 @@ def start_prometheus(
 
 def _forget_another_past(options: argparse.Namespace, state: Path, data: Path) -> None:
     """What Prometheus knows of a fleet of another size or seed would pass for this one's: begin anew."""
-    file, fleet = state / "demo-fleet.json", {"seed": options.seed, "services": options.services}
+    file = state / "demo-fleet.json"
+    fleet = {"seed": options.seed, "services": options.services}
+    fleet["evidence"] = sorted(evidence.parse(options.evidence))
     known = json.loads(file.read_text()) if file.exists() else None
     if known != fleet and data.exists():
         print("The fleet is another one than last time: its past is written anew.", flush=True)

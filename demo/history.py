@@ -65,8 +65,8 @@ class _Column:
         return 2 + (len(self.rates) if self.buckets else 0)
 
 
-def prepare(data: Path, *, seed: int, services: int | None, now: datetime) -> History:
-    """Write history up to `now` into Prometheus' data directory, once; later starts keep it.
+def prepare(data: Path, *, seed: int, services: int | None, now: datetime, calls: bool = True) -> History:
+    """Write history up to `now` into Prometheus' data directory, once; later starts keep it. `calls`: edges too.
 
     The marker `demo-history.json` beside `data` says until when it reaches. Raises HistoryFailed.
     """
@@ -78,7 +78,7 @@ def prepare(data: Path, *, seed: int, services: int | None, now: datetime) -> Hi
     step = timedelta(minutes=5 if catalog.big else 1)
     until = datetime.fromtimestamp(now.timestamp() // 60 * 60, UTC)
     moments = np.arange((until - LENGTH).timestamp(), until.timestamp() + 1, step.total_seconds())
-    columns, bounds = _columns(catalog, seed, float(moments[-1]))
+    columns, bounds = _columns(catalog, seed, float(moments[-1]), calls=calls)
     counted = [_counted(column, seed, place, moments) for place, column in enumerate(columns)]
     for part in _blocks(moments):
         stamps = [f" {moment:.0f}\n" for moment in moments[part].tolist()]
@@ -109,7 +109,7 @@ scrape_configs:
 """
 
 
-def _columns(catalog: Catalog, seed: int, moment: float) -> tuple[list[_Column], list[str]]:
+def _columns(catalog: Catalog, seed: int, moment: float, *, calls: bool) -> tuple[list[_Column], list[str]]:
     """Expected rates of the settled fleet at demand level 1, added up per metric; and the bounds' names."""
     fleet = Fleet(catalog, StillPods(catalog), seed=seed, start=moment)
     plan, pods = fleet.plan, fleet.pods
@@ -120,7 +120,9 @@ def _columns(catalog: Catalog, seed: int, moment: float) -> tuple[list[_Column],
     for row, rates in enumerate(fleet.served_rates() / level):
         pod, endpoint = pods.endpoints.pod[row], plan.catalog.endpoints[pods.endpoints.thing[row]]
         _add(found, served(plan, endpoint, versions[pod]), rates, spaces[pod])
-    if not catalog.big:
+    if not calls:
+        found = {metric: rates for metric, rates in found.items() if metric.family == SERVER}
+    elif not catalog.big:
         for row, rates in enumerate(fleet.called_rates()[0] / level):
             pod, call = pods.calls.pod[row], int(pods.calls.thing[row])
             _add(found, called(plan, call, versions[pod]), rates, spaces[pod])

@@ -11,8 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from app import clock
 from app.model.series import Floats
+from demo import evidence, generator, proxies
 from demo.catalog import Topic
+from demo.evidence import Evidence
 from demo.labels import CLIENT, DATABASE, PROCESS, SEND, SERVER, Labels, Metric, called, served, written
 from demo.model import Fleet
 
@@ -57,10 +60,11 @@ Families = dict[str, list[str]]
 
 
 class Exporter:
-    """Pages of pods, nodes and the broker. Safe to call from many threads."""
+    """Pages of pods, nodes, the broker, and of the evidence that is given. Safe to call from many threads."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Fleet, given: frozenset[Evidence] | None = None) -> None:
         self._fleet = fleet
+        self._given = evidence.parse(evidence.DEFAULT) if given is None else given
         self._big = fleet.plan.catalog.big
         self._layouts: dict[tuple[int, str, Labels], _Layout] = {}
 
@@ -103,6 +107,25 @@ class Exporter:
             _partitions(families, "kafka_consumergroup_lag", topic, group, float(lag[i]))
         return _page(families)
 
+    def evidence(self, kind: str) -> str:
+        """The page of the mesh's proxies or of the service graph. Raises NoSuchPod for what is not given."""
+        with self._fleet.lock:
+            flows, messages = self._fleet.totals.flows(), self._fleet.totals.messages()
+        if kind == Evidence.ISTIO and kind in self._given:
+            return proxies.page(flows, self._fleet.bounds)
+        if kind == Evidence.SERVICE_GRAPH and kind in self._given:
+            return generator.page(flows, messages, self._fleet.bounds)
+        raise NoSuchPod(kind)
+
+    def truth(self) -> dict[str, Any]:
+        """Calls and failures by edge since the start, and the moments of wall and model time they hold for."""
+        with self._fleet.lock:
+            return {
+                "at": clock.now().timestamp(),
+                "model_seconds": self._fleet.moment,
+                "edges": self._fleet.totals.truth(),
+            }
+
     def targets(self, host: str) -> list[dict[str, Any]]:
         """Answer of http_sd: everything that can be scraped at `host` (host:port of this very server)."""
         with self._fleet.lock:
@@ -114,6 +137,8 @@ class Exporter:
             for n in nodes
         ]
         found.append(_target(host, "/broker/metrics", {"instance": "kafka:9308", "job": "kafka"}))
+        for kind in sorted(self._given & {Evidence.ISTIO, Evidence.SERVICE_GRAPH}):
+            found.append(_target(host, f"/{kind}/metrics", {"instance": f"{kind}:9090", "job": kind.value}))
         return found
 
     def _pod_target(self, place: int, host: str) -> dict[str, Any]:
@@ -131,7 +156,10 @@ class Exporter:
         families: Families = {}
         ends, calls = pods.endpoints.of(place), pods.calls.of(place)
         _lines(families, layout.served, ledger.served[ends], ledger.served_seconds[ends])
-        _lines(families, layout.called, ledger.called[calls], ledger.called_seconds[calls])
+        if Evidence.CLIENT_METRICS in self._given:
+            _lines(families, layout.called, ledger.called[calls], ledger.called_seconds[calls])
+        else:
+            families.pop(PROCESS, None)
         self._process(place, where, families)
         return families
 

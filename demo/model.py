@@ -21,6 +21,7 @@ from demo.plan import Plan, gathered
 from demo.pods import Pods, carried, columns, survivors
 from demo.seam import PodsOf, PodView
 from demo.state import PodState, RowState, State, figures, idle_pods, quiet
+from demo.totals import Totals
 
 BASE_ERRORS = 2e-4
 CONSUMER_SHARE = 0.93  # consumers leave this little of a pod's capacity idle while they have a backlog
@@ -55,9 +56,9 @@ class Fleet:
         self._views = [self._ask(i) for i in range(len(catalog.services))]
         self.pods: Pods = self._placed(columns(self.plan, self._views))
         self.pod_state: PodState = idle_pods(len(self.pods.views))
-        self.ledger: Ledger = empty(
-            self.pods, len(self.bounds) + 1, 1 if catalog.big else len(self.bounds) + 1
-        )
+        buckets, call_buckets = len(self.bounds) + 1, 1 if catalog.big else len(self.bounds) + 1
+        self.ledger: Ledger = empty(self.pods, buckets, call_buckets)
+        self.totals = Totals(self.plan, buckets, call_buckets)
         self.rows: RowState = self._row_state()
         for _ in range(_WARM_UP_STEPS):
             self._advance(1.0)
@@ -250,12 +251,16 @@ class Fleet:
         """Draw what happened in `dt` seconds and add it to the ledger."""
         draw, ledger = self._random.poisson, self.ledger
         served = draw(self.served_rates() * dt).astype(np.float64)
+        seconds = served @ self._middles
         ledger.served += served
-        ledger.served_seconds += served @ self._middles
-        rates, seconds = self.called_rates()
+        ledger.served_seconds += seconds
+        self.totals.add_served(self.pods.endpoints.thing, served, seconds)
+        rates, each = self.called_rates()
         called = draw(rates * dt).astype(np.float64)
+        seconds = called[:, :, 0] * each if called.shape[2] == 1 else called @ self._middles
         ledger.called += called
-        ledger.called_seconds += called[:, :, 0] * seconds if called.shape[2] == 1 else called @ self._middles
+        ledger.called_seconds += seconds
+        self.totals.add_called(self.pods.calls.thing, called, seconds)
         cores = self._figures.cpu_millis[self.pods.service] / 1000.0
         ledger.cpu_seconds += (0.02 + 0.9 * self.pod_state.utilisation) * cores * dt
         self.produced = self.produced + self.state.produced * dt

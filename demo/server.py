@@ -1,4 +1,4 @@
-"""The simulator's HTTP server: exporters, http_sd and the control address, on one port."""
+"""The simulator's HTTP server: exporters, http_sd, the control address and the truth, on one port."""
 
 from __future__ import annotations
 
@@ -50,6 +50,8 @@ class FleetServer(ThreadingHTTPServer):
             return self._control(path, lambda: self.control.post(body))
         if path == "/scenario":
             return self._control(path, self.control.get)
+        if path == "/truth":
+            return 200, _JSON, json.dumps(self.exporter.truth()).encode()
         if path == "/sd":
             return 200, _JSON, json.dumps(self.exporter.targets(host)).encode()
         if path == "/-/healthy":
@@ -73,6 +75,8 @@ class FleetServer(ThreadingHTTPServer):
                 return self.exporter.node(node)
             case ["broker", "metrics"]:
                 return self.exporter.broker()
+            case [kind, "metrics"]:
+                return self.exporter.evidence(kind)
         raise NoSuchPod(path)
 
 
