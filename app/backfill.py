@@ -19,7 +19,7 @@ from app.model.fleet import Frame, HealthStatus, Masks, Snapshot, SourceStatus, 
 from app.model.series import Window
 from app.store import frames, snapshots, sources
 from app.store.engine import Store
-from app.understand.identity import Resolver, Rule
+from app.understand.identity import AnyRule, Resolver
 from app.understand.past import frame_of
 from app.understand.topology import build
 from collectors.base import Collector
@@ -49,7 +49,7 @@ def back_fill(
     now: datetime,
     *,
     look_back: timedelta = LOOK_BACK,
-    rules: Sequence[Rule] = (),
+    rules: Sequence[AnyRule] = (),
 ) -> int:
     """Fill the minutes of the last `look_back` (at most 24 h) that have no frame; how many were written.
 
@@ -65,7 +65,7 @@ def back_fill(
 class BackFill:
     """Keeps one cluster's history whole: once at the start, then whenever there was a gap or an outage."""
 
-    def __init__(self, store: Store, collector: Collector, rules: Sequence[Rule] = ()) -> None:
+    def __init__(self, store: Store, collector: Collector, rules: Sequence[AnyRule] = ()) -> None:
         self.cluster = collector.cluster
         self._store = store
         self._collector = collector
@@ -129,7 +129,7 @@ def _first(newest: datetime | None, end: datetime) -> datetime:
     return max(wanted, end - LONGEST_LOOK_BACK)
 
 
-def _fill(store: Store, collector: Collector, cluster: str, gap: Window, rules: Sequence[Rule]) -> int:
+def _fill(store: Store, collector: Collector, cluster: str, gap: Window, rules: Sequence[AnyRule]) -> int:
     """Read a gap and write it in batches; how many minutes were written."""
     history: Callable[[Window], Iterator[_Past]] | None = getattr(collector, "history", None)
     if history is None:

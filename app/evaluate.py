@@ -17,7 +17,7 @@ from app.store import frames, live, snapshots, sources, traces
 from app.store.engine import Store
 from app.understand.baseline import HORIZON, Past
 from app.understand.freshness import Patience, judged
-from app.understand.identity import Resolver, Rule
+from app.understand.identity import AnyRule, Resolver
 from app.understand.limits import RuleBook
 from app.understand.past import frame_of
 from app.understand.season import Season, hour_of
@@ -61,7 +61,7 @@ def tick(
     store: Store,
     cluster: str,
     now: datetime,
-    rules: Sequence[Rule] = (),
+    rules: Sequence[AnyRule] = (),
     *,
     patience: Patience = MappingProxyType({}),
     limits: Sequence[HealthRule] = (),
@@ -120,7 +120,7 @@ def _read(
         )
 
 
-def _resolver(cluster: str, rules: Sequence[Rule], found: Sequence[Snapshot]) -> Resolver:
+def _resolver(cluster: str, rules: Sequence[AnyRule], found: Sequence[Snapshot]) -> Resolver:
     inventory = next((snapshot.inventory for snapshot in found if snapshot.inventory is not None), None)
     return Resolver(cluster, rules, inventory)
 

@@ -92,7 +92,7 @@ def judge(self: Task, cluster: str) -> None:
     if work.begin(f"judge {cluster}"):
         try:
             allowed = patience(work.config.clusters)
-            rules, limits = work.config.identity.rules, work.config.health.rules
+            rules, limits = work.config.identity.all, work.config.health.rules
             evaluate.tick(work.store, cluster, clock.now(), rules, patience=allowed, limits=limits)
         finally:
             work.end(f"judge {cluster}")

@@ -19,6 +19,7 @@ from app import clock
 from app.model.example import Example
 from app.model.fleet import Snapshot
 from app.model.series import Window
+from app.understand.rules import HostRule, Hosts
 from collectors.otlp_body import JSON, PROTOBUF, Full, TooLarge, Unsupported, unpack
 from collectors.span_columns import Batch, Flaws
 from collectors.span_folded import Limits
@@ -61,7 +62,9 @@ class IngestResult:
 
 
 class OtlpCollector:
-    """The spans of one cluster. `sampling_attribute` names an attribute that holds a sampling ratio."""
+    """The spans of one cluster. `sampling_attribute` names an attribute that holds a sampling ratio.
+
+    `hosts` are groups of hosts outside the fleet."""
 
     kind: ClassVar[str] = "otlp"
     cost: ClassVar[str] = "Edges seen in traces are missing, and with them calls that no metric tells of."
@@ -77,6 +80,7 @@ class OtlpCollector:
         wait: timedelta = timedelta(seconds=10),
         join_at: int = _JOIN_AT,
         limits: Limits | None = None,
+        hosts: Sequence[HostRule] = (),
         pulled: Pulled | None = None,
     ) -> None:
         self.cluster = cluster
@@ -93,7 +97,10 @@ class OtlpCollector:
         self._pending_lock = threading.Lock()
         self._join_lock = threading.Lock()
         self._joiner = Joiner(
-            wait_seconds=wait.total_seconds(), max_waiting=max(max_spans // 2, 1), limits=limits
+            wait_seconds=wait.total_seconds(),
+            max_waiting=max(max_spans // 2, 1),
+            limits=limits,
+            hosts=Hosts(hosts),
         )
         self._keeper = Keeper(cluster)
         self._recent: deque[tuple[int, Counter[str]]] = deque()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.model.series import Floats, bucket_of
 from app.model.trace import SpanKind
+from app.understand.rules import Hosts
 from collectors.otlp_wire import Wanted
 from collectors.span_columns import Batch, mix
 from collectors.span_crossing import U32, short
@@ -152,8 +153,8 @@ def fresh(batch: Batch, oldest_step: int) -> Batch:
 class PeerReader:
     """Reads whom spans call; spans with equal attributes are read once."""
 
-    def __init__(self, parties: Parties) -> None:
-        self._parties = parties
+    def __init__(self, parties: Parties, hosts: Hosts) -> None:
+        self._parties, self._hosts = parties, hosts
         self._known: dict[tuple[Picked, int, int], tuple[Peer, int]] = {}
 
     def of(self, flush: Flush, spans: I64) -> Iterator[tuple[Peer, int]]:
@@ -171,6 +172,8 @@ class PeerReader:
         if not placed:
             attributes |= rows.attributes(rows.pick([row], URL_KEYS)[0])
             peer = peer_of(attributes, kind=kind, caller=scope)
+        if peer.identity is not None:
+            peer = replace(peer, identity=self._hosts.grouped(peer.identity))
         found = peer, self._parties.peer(peer.identity, caller) if peer.identity is not None else -1
         if placed:
             scoped = peer.identity is None or peer.identity.scope != "" or self._parties.is_other(found[1])

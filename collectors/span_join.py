@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from app.model.trace import SpanKind
+from app.understand.rules import Hosts
 from collectors.span_choice import Choice
 from collectors.span_columns import Batch
 from collectors.span_crossing import CrossingLog
@@ -35,7 +36,12 @@ class Joiner:
     """The state of one cluster's joins. Not thread-safe: its owner holds a lock."""
 
     def __init__(
-        self, *, wait_seconds: float = 10.0, max_waiting: int = 500_000, limits: Limits | None = None
+        self,
+        *,
+        wait_seconds: float = 10.0,
+        max_waiting: int = 500_000,
+        limits: Limits | None = None,
+        hosts: Hosts | None = None,
     ) -> None:
         self.parties = Parties(limits or Limits())
         self.edges = EdgeRows(self.parties)
@@ -50,7 +56,8 @@ class Joiner:
         self.tally: Counter[str] = Counter()
         self._queues = Queues()
         self._seen = Seen()
-        self._peers = PeerReader(self.parties)
+        self._hosts = hosts or Hosts()
+        self._peers = PeerReader(self.parties, self._hosts)
         self._wait_ns = int(wait_seconds * 1e9)
         self._max_waiting = max_waiting
         self._oldest_step = 0
@@ -90,7 +97,7 @@ class Joiner:
             half["peer"] = np.where(half["peer"] >= 0, renamed[half["peer"]], -1)
         self._queues.renumber(renamed, row_map)
         self.crossings.renumber(renamed, row_map)
-        self._peers = PeerReader(self.parties)
+        self._peers = PeerReader(self.parties, self._hosts)
         self.tally["compactions"] += 1
 
     def join(self, batches: Sequence[Batch], now_ns: int) -> None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from re import _parser  # type: ignore[attr-defined]
 from typing import Any, Literal
 
 
@@ -105,6 +106,39 @@ def _wrong_patterns(value: dict[str, str], fields: tuple[str, ...], what: str) -
         except re.error as error:
             return f"{pattern!r} is no regular expression: {error}"
     return None if value else "must name at least one field"
+
+
+def _host_pattern(value: str) -> str | None:
+    try:
+        nested = _nests_repeats(_parser.parse(value).data)
+    except re.error as error:
+        return f"{value!r} is no regular expression: {error}"
+    if nested:
+        return f"{value!r} repeats a repetition, which may take for ever on a long name: (.+) does"
+    return None
+
+
+def _nests_repeats(parts: Any, *, inside: bool = False) -> bool:
+    """Whether an unbounded repetition stands inside another one, in a parsed pattern."""
+    for operation, argument in parts:
+        endless = str(operation).endswith("_REPEAT") and argument[1] == _parser.MAXREPEAT
+        if endless and inside:
+            return True
+        if any(_nests_repeats(one.data, inside=inside or endless) for one in _subpatterns(argument)):
+            return True
+    return False
+
+
+def _subpatterns(argument: Any) -> Iterator[Any]:
+    if isinstance(argument, _parser.SubPattern):
+        yield argument
+    elif isinstance(argument, (tuple, list)):
+        for one in argument:
+            yield from _subpatterns(one)
+
+
+def _not_empty(value: str) -> str | None:
+    return None if value else "must not be empty"
 
 
 def _source(value: str) -> str | None:
@@ -304,10 +338,24 @@ class IdentityRule:
 
 
 @dataclass(frozen=True, slots=True)
+class HostRule:
+    """Hosts and stores outside the fleet whose host name fits the pattern are one node."""
+
+    match: str = setting(REQUIRED, "Full regular expression for the host, without port.", check=_host_pattern)
+    name: str = setting(REQUIRED, "Name of the node; $1 is the first group of the pattern.", check=_not_empty)
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
     """How the names of several sources become one service."""
 
     rules: tuple[IdentityRule, ...] = setting((), "Own rules, tried first, in order.")
+    externals: tuple[HostRule, ...] = setting((), "Groups of hosts outside the fleet, tried in order.")
+
+    @property
+    def all(self) -> tuple[IdentityRule | HostRule, ...]:
+        """Rules and groups together."""
+        return (*self.rules, *self.externals)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from app.model.fleet import CONNECTIONS, Identity, NodeKind, inferred_id, service_id
 from app.model.inventory import Inventory, KubeService, Workload
 from app.understand import names
-from app.understand.rules import CompiledRule, Rule
+from app.understand.rules import AnyRule, compiled
 from app.understand.workloads import Workloads, owner_label
 
-__all__ = ["Party", "Resolver", "Rule"]
+__all__ = ["AnyRule", "Party", "Resolver"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,11 @@ class Party:
 class Resolver:
     """Identity -> Party for one cluster. `inventory` None = Kubernetes was never heard of."""
 
-    def __init__(self, cluster: str, rules: Sequence[Rule], inventory: Inventory | None) -> None:
+    def __init__(self, cluster: str, rules: Sequence[AnyRule], inventory: Inventory | None) -> None:
         self.cluster = cluster
         self.workloads = Workloads(inventory)
         self._cluster_part = names.id_part(cluster)
-        self._rules = [CompiledRule(rule) for rule in rules]
+        self._rules, self._hosts = compiled(rules)
         self._parties: dict[Identity, Party] = {}
         self._by_name: dict[str, set[str]] = defaultdict(set)
         self._claimed: dict[str, Party] = {}
@@ -84,6 +84,7 @@ class Resolver:
             return self._client(identity)
         if identity.kind is NodeKind.QUEUE:
             return self._queue(identity)
+        identity = self._hosts.grouped(identity)
         if identity.kind in (NodeKind.DATABASE, NodeKind.CACHE):
             return self._store(identity)
         return self._peer(identity)

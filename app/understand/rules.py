@@ -1,11 +1,18 @@
-"""Identity rules of the configuration: patterns over what a source told, and the service they name."""
+"""Identity rules of the configuration: patterns over what a source told, and the service or group they name."""
 
 from __future__ import annotations
 
 import re
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Protocol, TypeGuard
 
-from app.model.fleet import Identity
+from app.model.fleet import Identity, NodeKind
+from app.understand.names import join_address, split_address
+
+_MOST_HOSTS = 10_000  # remembered with what they are called
+_LONGEST_HOST = 253  # of a DNS name; what is longer fits no pattern, whatever that would cost
+_GROUPED = frozenset({NodeKind.EXTERNAL, NodeKind.DATABASE, NodeKind.CACHE})
 
 
 class Rule(Protocol):
@@ -25,6 +32,23 @@ class Rule(Protocol):
     def namespace(self) -> str | None:
         """Namespace to give, groups allowed; empty = the party's own."""
         ...
+
+
+class HostRule(Protocol):
+    """Hosts outside the fleet that fit `match` in full are one node, `name` (with `$1` … of its groups)."""
+
+    @property
+    def match(self) -> str:
+        """Regex for the host, without port."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What the group is called."""
+        ...
+
+
+AnyRule = Rule | HostRule
 
 
 class CompiledRule:
@@ -47,6 +71,48 @@ class CompiledRule:
                 return None
             groups += [group or "" for group in match.groups()]
         return _expand(self._service, groups), _expand(self._namespace, groups) or identity.namespace
+
+
+class Hosts:
+    """Groups of untraced hosts and stores by the patterns of the configuration."""
+
+    def __init__(self, rules: Sequence[HostRule] = ()) -> None:
+        self._patterns = [(re.compile(rule.match), rule.name) for rule in rules]
+        self._known: dict[str, str] = {}
+
+    def grouped(self, identity: Identity) -> Identity:
+        """The identity under the name of its group; an external one has no port and no other name then."""
+        if not self._patterns or identity.kind not in _GROUPED or not identity.address:
+            return identity
+        host, port = split_address(identity.address)
+        name = self._known.get(host)
+        if name is None:
+            if len(self._known) >= _MOST_HOSTS:
+                self._known.clear()
+            name = self._known[host] = self._name(host)
+        if not name:
+            return identity
+        if identity.kind is NodeKind.EXTERNAL:
+            return replace(identity, address=name, name="", alias="", scope="")
+        return replace(identity, address=join_address(name, port), scope="")
+
+    def _name(self, host: str) -> str:
+        for pattern, name in self._patterns if len(host) <= _LONGEST_HOST else ():
+            match = pattern.fullmatch(host)
+            if match is not None:
+                return _expand(name, [group or "" for group in match.groups()])
+        return ""
+
+
+def compiled(rules: Iterable[AnyRule]) -> tuple[list[CompiledRule], Hosts]:
+    """Rules for parties, and those for groups of hosts, each in their order."""
+    rules = list(rules)
+    hosts = [rule for rule in rules if _is_host_rule(rule)]
+    return [CompiledRule(rule) for rule in rules if not _is_host_rule(rule)], Hosts(hosts)
+
+
+def _is_host_rule(rule: AnyRule) -> TypeGuard[HostRule]:
+    return isinstance(rule.match, str)
 
 
 def _expand(template: str, groups: list[str]) -> str:

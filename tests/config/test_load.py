@@ -177,3 +177,15 @@ def test_limits_that_make_no_sense_are_refused_by_name(tmp_path, setting, messag
 def test_the_schema_takes_percentages():
     rules = schema()["properties"]["health"]["properties"]["rules"]["items"]["properties"]
     assert rules["errors_failing"]["anyOf"][1]["pattern"]
+
+
+def test_groups_of_hosts_are_read_and_patterns_that_might_never_end_are_refused(tmp_path):
+    text = 'identity: {externals: [{match: "(.+)[.]s3[.]example", name: "s3 $1"}]}'
+    (found,) = read(tmp_path, text).identity.all
+    assert (found.match, found.name) == ("(.+)[.]s3[.]example", "s3 $1")
+    for pattern in ("(a+)+", "(?:x|b*)+", "((a{2,})c)*"):
+        (problem,) = problems(tmp_path, f'identity: {{externals: [{{match: "{pattern}", name: x}}]}}')
+        assert "identity.externals[0].match" in problem
+        assert "repeats a repetition" in problem
+    (problem,) = problems(tmp_path, 'identity: {externals: [{match: "(", name: x}]}')
+    assert "is no regular expression" in problem

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from app.config.settings import HostRule
 from app.model.fleet import NodeKind
 from app.understand.identity import Resolver
 from collectors.otlp import OtlpCollector
@@ -111,6 +112,21 @@ def test_many_untraced_hosts_of_one_caller_fold_into_one_node_that_says_how_many
     other = next(party for party in snapshot.witnesses[0].parties if party.name.startswith("other hosts"))
     assert (other.kind, other.scope) == (NodeKind.EXTERNAL, "shop/a")
     assert 48 <= int(other.detail.removeprefix("about ").removesuffix(" hosts")) <= 52
+
+
+def test_hosts_of_one_configured_group_are_one_host_before_they_are_too_many():
+    rule = HostRule(match=r"(.+)\.s3\.example", name="s3.example")
+    spans = [
+        S(
+            "a",
+            CLIENT,
+            id=i + 1,
+            parent=9,
+            attributes={"server.address": f"t{i}.s3.example", "server.port": 443},
+        )
+        for i in range(50)
+    ]
+    assert graph(*spans, wait=True, limits=SMALL, hosts=(rule,)) == {"a>?s3.example": (50, 0)}
 
 
 def test_hosts_folded_for_one_caller_are_told_apart_for_another():

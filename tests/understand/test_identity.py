@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from app.config.settings import HostRule
 from app.model.fleet import Identity, NodeKind
 from app.model.inventory import Inventory
 from app.understand.identity import Resolver
@@ -111,6 +112,33 @@ def test_rules_of_the_configuration_come_first_and_may_use_groups():
     found = resolver(SHOP, Rule({"name": "(.+)-v[0-9]+", "namespace": "old"}, "$1", "shop"))
     assert found.node(Identity(name="order-v2", namespace="old")).id == "demo:shop:order"
     assert found.node(Identity(name="order-v2", namespace="new")).id == "demo:new:order-v2"
+
+
+def test_hosts_that_fit_a_pattern_are_one_node_without_port_or_other_names():
+    found = resolver(SHOP, HostRule(match=r"(.+)\.s3\.amazonaws\.com", name="s3.amazonaws.com"))
+    hosts = [
+        Identity(kind=NodeKind.EXTERNAL, address="logs.s3.amazonaws.com:443"),
+        Identity(kind=NodeKind.EXTERNAL, address="Media.s3.amazonaws.com", name="cart", alias="cart"),
+    ]
+    assert {found.node(host).id for host in hosts} == {"demo:~external:s3.amazonaws.com"}
+    assert (
+        found.node(Identity(kind=NodeKind.EXTERNAL, address="s3.example")).id == "demo:~external:s3.example"
+    )
+
+
+def test_databases_outside_the_fleet_are_grouped_with_engine_and_port():
+    found = resolver(SHOP, HostRule(match=r".+\.(\w+)\.rds\.amazonaws\.com", name="rds $1"))
+    ids = {
+        found.node(database("postgresql", f"{tenant}.eu1.rds.amazonaws.com:5432")).id
+        for tenant in ("t1", "t2")
+    }
+    assert ids == {"demo:~database:postgresql@rds eu1:5432"}
+
+
+def test_a_name_longer_than_any_host_is_not_searched_for_patterns():
+    found = resolver(SHOP, HostRule(match=r"(.*)(.*)(.*)(.*)(.*)(.*)x", name="never"))
+    address = "a" * 500
+    assert "never" not in found.node(Identity(kind=NodeKind.EXTERNAL, address=address)).id
 
 
 @pytest.mark.parametrize(
