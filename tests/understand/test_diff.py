@@ -93,7 +93,7 @@ def test_the_same_calls_are_the_same():
             Mark.INCOMPARABLE,
             "too few requests to tell (10 / 10)",
         ),
-        (call(seconds=0.18), call(seconds=2.1), Mark.WORSE, "p95 222 ms → 2.5 s"),
+        (call(seconds=0.18), call(seconds=2.1), Mark.WORSE, "p95 186 ms → 2.5 s"),
         (call(seconds=0.010), call(seconds=0.030), Mark.SAME, "as before"),
         (call(seconds=0.4), call(seconds=0.5), Mark.SAME, "as before"),
         (call(), call(requests=1800.0), Mark.VOLUME, "10 rps → 30 rps (×3)"),
