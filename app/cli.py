@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_token,
         _add_audit,
         _add_topology,
+        _add_slo,
     ):
         add(commands)
     return parser
@@ -384,6 +385,31 @@ def _topology(options: argparse.Namespace) -> int:
     file = Documents(Reader(store), store).export(asked, "", options.format)
     sys.stdout.buffer.write(file.body)
     return 0
+
+
+def _add_slo(commands: Commands) -> None:
+    parser = _command(
+        commands,
+        "slo",
+        _slo,
+        "Objectives in files (OpenSLO v1, Sloth, Pyrra, our own short form): everything that is wrong with them.",
+        "quarterdeck slo lint slo/*.yaml",
+    )
+    parser.add_argument("verb", choices=("lint",))
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+
+
+def _slo(options: argparse.Namespace) -> int:
+    from app import specs
+
+    found = specs.read_files(options.files)
+    for note in found.notes:
+        print(f"note: {note}")
+    for problem in found.problems:
+        print(problem, file=sys.stderr)
+    for slo in found.slos:
+        print(f"{slo.origin.file}:{slo.origin.line}: {slo.id}, {slo.objective}, {slo.origin.format}")
+    return 2 if found.problems else 0
 
 
 if __name__ == "__main__":
