@@ -11,6 +11,7 @@ BLUEPRINTS: tuple[str, ...] = (
     "app.api.topology:blueprint",
     "app.api.traces:blueprint",
     "app.api.topology_diff:blueprint",
+    "app.api.impact:blueprint",
     "app.api.workloads:blueprint",
     "app.api.actions:blueprint",
     "app.api.audit:blueprint",

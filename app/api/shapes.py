@@ -271,6 +271,44 @@ class TopologyAnswer(TypedDict):
     gone: NotRequired[Gone]
 
 
+class ImpactEntry(TypedDict):
+    """A service where requests enter the fleet, their rate there, and the share of them that crosses the element."""
+
+    id: str
+    name: str
+    rps: float
+    share: float
+
+
+class ImpactCaller(TypedDict):
+    """A node that calls the element, at once or through others (`direct`), and the share of its requests that do.
+
+    `waits`: over calls that wait for their answer; else through queues only. `share` null: it begins requests itself.
+    """
+
+    id: str
+    name: str
+    kind: NodeKindName
+    health: Status
+    share: float | None
+    direct: bool
+    waits: bool
+
+
+class ImpactAnswer(Read):
+    """`share` of entry requests that cross the element, 0..1, by `traces` or estimated from call `rates`.
+
+    Callers are sorted worst first. `services`: ids of all that suffer when it fails.
+    """
+
+    share: float | None
+    basis: Literal["traces", "rates"] | None
+    sentence: str
+    entries: list[ImpactEntry]
+    callers: list[ImpactCaller]
+    services: list[str]
+
+
 class TargetRow(TypedDict):
     """A workload."""
 

@@ -82,6 +82,7 @@ def test_reads_answer_exactly_the_declared_shape(site, bob):
         "api_series.of_service": f"/api/v1/services/{fleet.ORDER}/series",
         "api_series.of_node": f"/api/v1/nodes/series?id={fleet.DATABASE}",
         "api_topology.topology": "/api/v1/topology",
+        "api_impact.impact": f"/api/v1/topology/impact?node={fleet.DATABASE}",
         "api_traces.of_service": f"/api/v1/services/{fleet.ORDER}/traces",
         "api_traces.of_node": f"/api/v1/nodes/traces?id={fleet.ORDER}",
         "api_workloads.one_workload": WORKLOAD,
