@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 
 import numpy as np
@@ -26,6 +26,7 @@ from app.store.frame_rows import load, names_of, starts
 from app.store.tables import frames
 
 _MINUTES = 2 * HOUR  # longer windows are put together from the coarsest frames
+_ONE_MINUTE = timedelta(minutes=1)
 _MOST_NAMES = 60  # tables of names looked through for changes of versions
 
 Tables = Sequence[tuple[Stored, Names]]
@@ -85,11 +86,11 @@ class Kept:
         return {name: Pace(requests[i], failed[i], histograms[i]) for i, name in enumerate(wanted)}
 
     def versions_since(self, node: str, other: str) -> datetime | None:
-        """The start of the first piece in which the node's versions were not `other`; None = in none."""
+        """The end of the first piece at whose end the node's versions were not `other`; None = of none."""
         for stored, names in self._found:
             told = names.attributes.get(node, {}).get("versions")
             if told and told != other:
-                return stored.start
+                return stored.start + stored.length
         return None
 
 
@@ -104,7 +105,7 @@ def stretch(session: Session, cluster: str, window: Window) -> Kept | None:
 
 @dataclass(frozen=True, slots=True)
 class VersionChange:
-    """From `at` on (the start of a minute) a node's pods were of other versions."""
+    """At `at` (the end of a minute) a node first had pods of the version `after`."""
 
     at: datetime
     node: str
@@ -120,17 +121,20 @@ def version_changes(session: Session, cluster: str, window: Window) -> list[Vers
     query = select(frames.c.names, first).where(mine & within).group_by(frames.c.names)
     rows = session.execute(query.order_by(first.desc()).limit(_MOST_NAMES)).all()[::-1]
     tables = names_of(session, {row.names for row in rows})
-    known: dict[str, str] = {}
     found: list[VersionChange] = []
+    known: dict[str, str] = {}
+    mixed: dict[str, datetime] = {}  # when a rollout that is still under way was first seen
     for row in rows:
         for node, told in tables[row.names].attributes.items():
-            after = told.get("versions", "")
-            before = known.get(node, "")
-            if after and before and after != before:
-                found.append(VersionChange(row.first, node, before, after))
-            if after:
+            after, before = told.get("versions", ""), known.get(node, "")
+            if "," in after:
+                mixed.setdefault(node, row.first + _ONE_MINUTE)
+            elif after:
+                began = mixed.pop(node, row.first + _ONE_MINUTE)
+                if before and after != before:
+                    found.append(VersionChange(began, node, before, after))
                 known[node] = after
-    return found[::-1]
+    return sorted(found, key=lambda one: one.at, reverse=True)
 
 
 def _side(stored: Stored, names: Names, side: str) -> tuple[Block, tuple[str, ...]]:

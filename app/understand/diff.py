@@ -56,13 +56,15 @@ class Why(StrEnum):
 class Limits:
     """From where on a difference is one; all are starting values.
 
-    heard: share of a window in which evidence must have been alive. errors: least difference of shares.
+    heard: share of a window in which evidence must have been alive for silence to mean no requests. looked: seconds
+    in which an element must have been looked at. errors: least difference of shares.
     volume_ratio, volume_rps: factor, and requests per second of the busier window. thin: requests expected in the
     silent window, below which silence proves nothing. spreads: how many times the own spread a change must exceed.
     """
 
     health: Thresholds = THRESHOLDS
     heard: float = 0.5
+    looked: float = 60.0
     errors: float = 0.005
     volume_ratio: float = 2.0
     volume_rps: float = 1.0
@@ -169,7 +171,8 @@ def _numbers(stretch: Stretch, side: str, ids: tuple[str, ...], limits: Limits) 
     requests, seconds = taken(getattr(frame, f"{prefix}_requests"), np.nan), taken(stretch.known(side), 0.0)
     latency = taken(getattr(frame, f"{prefix}_latency"), 0.0)
     believed, sampling = _believed(seen, frame)
-    known = there & ~np.isnan(requests) & (seconds >= limits.heard * frame.length.total_seconds())
+    needed = np.where(requests > 0, limits.looked, limits.heard * frame.length.total_seconds())
+    known = there & ~np.isnan(requests) & (seconds >= needed)
     p95 = quantiles(latency, (0.95,))[:, 0] if len(ids) else np.zeros(0)
     failed = taken(getattr(frame, f"{prefix}_failed"), np.nan)
     return Numbers(requests, requests * sampling, failed, seconds, p95, latency, seen, believed, known, there)

@@ -20,7 +20,7 @@ from app.understand.diff import LIMITS, Compared, Index, Limits, Mark, Numbers, 
 
 _FAILED, _GONE, _NEW, _VOLUME = 4.0, 1.0, 0.5, 0.1
 _BEGINS = 2.0
-_NODE = 0.9  # a connection comes before the service that it leads to
+_NODE = 0.5  # a connection comes before the service that it leads to
 _FIRST_SEEN = 500  # new elements whose first moment is looked up
 _GROUPS = (
     (Mark.WORSE, Mark.NEW, Mark.GONE),
@@ -114,9 +114,7 @@ class Difference:
         self.attributes: Attributes = {**a.frame.attributes, **b.frame.attributes}
         self.told = (_told(a), _told(b))
         nodes, edges = compare(a, b, "nodes", limits), compare(a, b, "edges", limits)
-        worse = {
-            i.split(">", 1)[0] for i, mark in zip(edges.ids, edges.mark, strict=True) if mark is Mark.WORSE
-        }
+        worse = _calling_worse(nodes, edges)
         self._nodes, self._edges = (
             _Ranked.of(nodes, worse, lambda key: key, _NODE),
             _Ranked.of(edges, worse, _target, 1.0),
@@ -297,6 +295,16 @@ class _Ranked:
         """Ids of the new ones, those with most traffic first."""
         rows = sorted(self.by_mark[Mark.NEW], key=lambda row: -float(self.impact[row]))
         return [self.ids[row] for row in rows[:_FIRST_SEEN]]
+
+
+def _calling_worse(nodes: Compared, edges: Compared) -> set[str]:
+    """Nodes that call over a connection that got worse, or call a node that did."""
+    bad = {key for key, mark in zip(nodes.ids, nodes.mark, strict=True) if mark is Mark.WORSE}
+    return {
+        key.split(">", 1)[0]
+        for key, mark in zip(edges.ids, edges.mark, strict=True)
+        if (mark is Mark.WORSE or _target(key) in bad) and key.split(">", 1)[0] != _target(key)
+    }
 
 
 def _target(edge: str) -> str:

@@ -37,7 +37,7 @@ def answer(found: Sequence[Difference], zone: tzinfo = UTC) -> str:
     if not found:
         return "Nothing is kept of one of the windows."
     edges, nodes = _counts(found, edges=True), _counts(found, edges=False)
-    parts = [_told(edges, "connection", "connections")]
+    parts = [_told(edges, "connection", "connections") + _first(found)]
     bad = {mark: nodes[mark] for mark in (Mark.NEW, Mark.GONE)}
     if any(bad.values()):
         parts.append(_told({**dict.fromkeys(Mark, 0), **bad}, "service or node", "services or nodes"))
@@ -80,6 +80,15 @@ def _told(counts: dict[Mark, int], one: str, many: str) -> str:
     return ", ".join([head, *(f"{number} {verb}" for number, verb in parts[1:])])
 
 
+def _first(found: Sequence[Difference]) -> str:
+    """What comes first in the list, where that is a connection and something changed for the worse."""
+    rows = [row for one in found for row in one.rows((Mark.WORSE, Mark.NEW, Mark.GONE), 1)[0]]
+    first = min(rows, key=lambda row: row.order, default=None)
+    if first is None or not first.is_edge:
+        return ""
+    return f", first of all {first.source_name} → {first.target_name} ({said(first)})"
+
+
 def _versions(found: Iterable[Difference]) -> list[str]:
     changed = [one for part in found for one in part.versions]
     if not changed:
@@ -92,11 +101,7 @@ def _versions(found: Iterable[Difference]) -> list[str]:
 def _reasons(found: Sequence[Difference], zone: tzinfo) -> list[str]:
     """Blind stretches of either window, then the other reasons with their counts."""
     told: list[str] = []
-    for one in found:
-        for letter, side in zip("AB", one.told, strict=True):
-            told += [
-                f"no {kind} in {letter} {stretches(gaps, zone)}" for kind, gaps in side.blind.items() if gaps
-            ]
+    told += [f"no {kind} in {letter} {stretches(gaps, zone)}" for letter, kind, gaps in _blind(found)]
     counts: dict[str, int] = {}
     for one in found:
         for why, number in one.whys().items():
@@ -111,6 +116,16 @@ def _reasons(found: Sequence[Difference], zone: tzinfo) -> list[str]:
     return list(dict.fromkeys(told))
 
 
+def _blind(found: Iterable[Difference]) -> list[tuple[str, str, tuple[Window, ...]]]:
+    """(window, kind of evidence, when it was not alive) of all clusters."""
+    return [
+        (letter, kind, gaps)
+        for one in found
+        for letter, side in zip("AB", one.told, strict=True)
+        for kind, gaps in side.blind.items()
+    ]
+
+
 def notices(found: Sequence[Difference], zone: tzinfo = UTC) -> list[str]:
     """Windows that are kept in part only."""
     told = []
@@ -121,6 +136,8 @@ def notices(found: Sequence[Difference], zone: tzinfo = UTC) -> list[str]:
                 told.append(
                     f"{one.cluster}: {letter} is known for {minutes(side.covered)} of {minutes(side.window.seconds)}."
                 )
+    if not _counts(found, edges=True)[Mark.INCOMPARABLE]:  # else the answer says so
+        told += [f"No {kind} in {letter} {stretches(gaps, zone)}." for letter, kind, gaps in _blind(found)]
     if found and _overlap(*(side.window for side in found[0].told)):
         told.append("The windows overlap: what they share cannot differ.")
     return told

@@ -131,9 +131,10 @@ def test_an_edge_is_new_only_if_its_source_was_alive_before():
 def test_a_blind_stretch_is_told_with_its_times():
     silent = [minute(i, {EDGE: call(requests=float("nan"))}, alive=()) for i in range(4, 10)]
     before = kept([*(minute(i, {EDGE: call()}) for i in range(4)), *silent])
-    found = Difference(before, window(10, {EDGE: call()}))
-    assert found.edge_counts[Mark.INCOMPARABLE] == 1
-    assert "(no traces in A 12:04–12:10)" in answer([found])
+    found = Difference(before, window(10, {EDGE: call(), DEEPER: call()}))
+    assert found.row(EDGE).mark is Mark.SAME
+    assert found.row(DEEPER).why == Why.BLIND_A
+    assert "1 not comparable (no traces in A 12:04–12:10)" in answer([found])
 
 
 def test_numbers_of_different_witnesses_are_not_compared():
@@ -185,7 +186,7 @@ def test_versions_that_changed_are_told_on_the_row_with_their_moment():
     frames = [minute(10 + i, {EDGE: call()}, versions="v42" if i < 3 else "v43") for i in range(10)]
     found = Difference(window(0, {EDGE: call()}, versions="v42"), kept(frames))
     assert found.row(EDGE).versions == ("v42", "v43")
-    assert found.versions[0].since == NOON + 13 * MINUTE
+    assert found.versions[0].since == NOON + 14 * MINUTE
     assert "Other versions: payment v42 → v43" in answer([found])
 
 
