@@ -4,6 +4,7 @@ import json
 import pytest
 
 from app import checks, cli
+from app.store.engine import HEAD
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def test_a_token_without_a_sensible_end_is_refused(run, expires):
 def test_migrate_says_where_the_store_stands(run):
     code, out, _ = run("migrate")
     assert code == 0
-    assert out.startswith("The store is at 0001")
+    assert out == f"The store is at {HEAD}.\n"
 
 
 def test_a_worker_of_an_unknown_queue_is_usage(run):
@@ -126,3 +127,14 @@ def test_a_demo_that_cannot_be_is_usage_and_starts_nothing(run, tmp_path, option
     assert code == 2
     assert err.startswith("quarterdeck demo: ")
     assert not (tmp_path / "state").exists()
+
+
+def test_objectives_are_listed_and_what_is_wrong_is_told_with_its_line(run, tmp_path):
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+    good.write_text("slos: [{name: up, service: shop, objective: 99.9, probe: probe_success}]\n")
+    bad.write_text("slos:\n  - {name: up, service: cart, objective: 101, probe: 'sum('}\n")
+    assert run("slo", "lint", str(good)) == (0, f"{good}:1: shop/up, 99.9 %, quarterdeck\n", "")
+    code, _, told = run("slo", "lint", str(good), str(bad))
+    assert code == 2
+    assert f"{bad}:2: slos[0].objective: an objective of 101 % is none" in told
+    assert f"{bad}:2: slos[0].probe: is not PromQL" in told

@@ -183,9 +183,10 @@ class Objective:
 
     def __post_init__(self) -> None:
         if not 0 < self.target < 1:
-            raise ValueError(
-                f"an objective of {_percent(self.target)} % is none: it lies above 0 and below 100, such as 99.9"
-            )
+            raise ValueError(f"an objective of {self} is none: it lies above 0 and below 100, such as 99.9")
+
+    def __str__(self) -> str:
+        return f"{_percent(self.target)} %"
 
     @classmethod
     def percent(cls, text: str) -> Objective:
@@ -194,6 +195,14 @@ class Objective:
             return cls(Decimal(text) / 100)
         except ArithmeticError:
             raise ValueError(f"{text!r} is not a percentage, such as 99.9") from None
+
+    @classmethod
+    def share(cls, text: str) -> Objective:
+        """From a share of 1 as it stands in a file. Raises ValueError for no number, 0, 1 and beyond."""
+        try:
+            return cls(Decimal(text))
+        except ArithmeticError:
+            raise ValueError(f"{text!r} is not a share, such as 0.999") from None
 
     @property
     def budget(self) -> Fraction:
