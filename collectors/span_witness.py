@@ -117,10 +117,14 @@ def _unanswered_so_far(joiner: Joiner, resolved: I64, first_step: int, end_step:
     """Calls to known services whose server span has not come yet: counted now, completed when it does.
 
     A call to a name nobody answers to is not drawn before its wait is over, or every new service would show
-    up as an external one first.
+    up as an external one first. Once it is drawn, those that still wait count too: the last seconds would be
+    missing from its rate for ever.
     """
+    settled = joiner.edge_ledger.total(first_step, len(joiner.edges), end=end_step)[:, REQUESTS] > 0
+    drawn = np.array(joiner.edges.target, np.int64)[settled]
     halves = joiner.callers[(joiner.callers["peer"] >= 0)]
-    halves = halves[joiner.parties.is_service()[resolved[halves["peer"]]]]
+    known = joiner.parties.is_service()[resolved[halves["peer"]]]
+    halves = halves[known | np.isin(halves["peer"], drawn)]
     step = halves["end"] // STEP_NS
     halves = halves[(step >= first_step) & (step < end_step)]
     if not len(halves):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import threading
 from datetime import timedelta
 
 import pytest
+from google.protobuf import json_format
 
 from app import clock
 from app.model.fleet import EvidenceKind, NodeKind
@@ -13,7 +16,7 @@ from app.model.series import Window
 from collectors import load
 from collectors.base import Collector
 from collectors.otlp import OtlpCollector
-from collectors.otlp_body import Full
+from collectors.otlp_body import JSON, Full
 from tests.support.spans import (
     CLIENT,
     CONSUMER,
@@ -30,6 +33,7 @@ from tests.support.spans import (
     later,
     look,
     nodes,
+    request,
     seen,
     take,
 )
@@ -223,6 +227,31 @@ def test_resource_attributes_never_name_a_peer():
     assert graph(S("a", CLIENT, parent=9, resource=resource), wait=True) == {}
 
 
+@pytest.mark.parametrize("form", ["protobuf", "json"])
+def test_of_a_list_the_first_item_is_asked(form):
+    span = S("a", CLIENT, parent=9, attributes={"aws.dynamodb.table_names": "?", "rpc.system": "aws-api"})
+    made = request([span])
+    value = made.resource_spans[0].scope_spans[0].spans[0].attributes[0].value
+    value.array_value.values.add().string_value = "carts"
+    value.array_value.values.add().string_value = "users"
+    collector = OtlpCollector("test")
+    with clock.frozen_at(NOW):
+        if form == "protobuf":
+            collector.ingest(made.SerializeToString(), PROTOBUF)
+        else:
+            collector.ingest(as_json(made), JSON)
+    assert calls(look(collector)) == {"a>aws.dynamodb@carts": (1, 0)}
+
+
+def as_json(made):
+    """OTLP's own JSON: protobuf's mapping with ids in hex."""
+    content = json.loads(json_format.MessageToJson(made, use_integers_for_enums=True))
+    for span in (s for r in content["resourceSpans"] for scope in r["scopeSpans"] for s in scope["spans"]):
+        for key in ("traceId", "spanId", "parentSpanId"):
+            span[key] = base64.b64decode(span.get(key, "")).hex()
+    return json.dumps(content).encode()
+
+
 def test_fetched_and_handled_messages_are_not_added_up():
     kafka = {"messaging.system": "kafka", "messaging.destination.name": "orders"}
     receive = S("b", CLIENT, id=1, parent=9, attributes={**kafka, "messaging.operation.type": "receive"})
@@ -255,7 +284,7 @@ def test_too_many_waiting_halves_are_settled_oldest_first_and_told():
         take(collector, spans, at=later(i / 100))
         look(collector, later(i / 100))
     snapshot = look(collector, later(1))
-    assert calls(snapshot) == {"a>?x": (10, 0)}
+    assert calls(snapshot) == {"a>?x": (30, 0)}  # ten settled, and those that wait for the same peer
     assert (
         "10 halves of calls were settled early because too many were waiting for their other half."
         in snapshot.notices
