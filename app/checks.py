@@ -41,6 +41,9 @@ def _files(config: Config) -> Iterator[Problem]:
         if cluster.prometheus is not None:
             for name in ("ca_file", "cert_file", "key_file"):
                 yield from _readable(f"{at}.prometheus.tls.{name}", getattr(cluster.prometheus.tls, name))
+        for number, backend in enumerate(cluster.traces):
+            for name in ("ca_file", "cert_file", "key_file"):
+                yield from _readable(f"{at}.traces[{number}].tls.{name}", getattr(backend.tls, name))
         if cluster.kubernetes is not None:
             yield from _readable(f"{at}.kubernetes.kubeconfig", cluster.kubernetes.kubeconfig)
             if cluster.kubernetes.act is not None:

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from app import clock
 from app.backfill import BackFill, back_fill
@@ -29,11 +29,12 @@ from app.store import leases, snapshots, sources, traces
 from app.store.engine import Store
 from collectors import load
 from collectors.base import Collector
+from collectors.trace_sink import SpanSink
 
 if TYPE_CHECKING:
     from collectors.otlp import OtlpCollector
 
-__all__ = ["Watching", "back_fill", "build", "look", "next_tick", "otlp_collector", "run_once"]
+__all__ = ["Watching", "back_fill", "build", "look", "next_tick", "otlp_collectors", "pulling", "run_once"]
 
 log = logging.getLogger("quarterdeck.collect")
 
@@ -46,41 +47,67 @@ LONGEST_PAUSE = timedelta(seconds=60)
 _SHORT_SILENCE, _LONG_SILENCE = timedelta(minutes=1), timedelta(minutes=5)
 REWRITE = timedelta(seconds=30)  # an unchanged snapshot is written again, so that its age stays low
 LEASE = timedelta(seconds=30)
-_LEASES = {"otlp": "spans"}  # what is not held by who watches the cluster
+_LEASES = {
+    "otlp": "spans",
+    "jaeger": "spans",
+    "tempo": "spans",
+}  # what is not held by who watches the cluster
 _LATE_AFTER = timedelta(seconds=90)  # bookmarks come every minute
 _LATE_EVENTS_AFTER = timedelta(seconds=420)  # Events get none: only the end of their stream tells
 _WELL = (SourceStatus.OK, SourceStatus.LATE)
 
 
-def build(config: Config, otlp: OtlpCollector | None = None) -> list[Collector]:
-    """Every collector that the configuration names, and the span receiver of this process if it has one."""
+class Joining(Collector, SpanSink, Protocol):
+    """The collector of a cluster's spans, wherever they come from."""
+
+
+def build(config: Config, joiners: Sequence[Joining] = ()) -> list[Collector]:
+    """Every collector that the configuration names; those of traces where this process joins their spans."""
     made: list[Collector] = []
     for cluster in config.clusters:
-        settings: tuple[tuple[str, Prometheus | Kubernetes | None], ...] = (
-            (POLLED, cluster.prometheus),
-            ("kubernetes", cluster.kubernetes),
-        )
-        made += [_make(kind, cluster.name, given) for kind, given in settings if given is not None]
-    return [*made, otlp] if otlp is not None else made
+        if cluster.prometheus is not None:
+            made.append(_make(POLLED, cluster.name, cluster.prometheus, mesh=cluster.mesh.kind))
+        if cluster.kubernetes is not None:
+            made.append(_make("kubernetes", cluster.name, cluster.kubernetes))
+    return [*made, *joiners, *pulling(config, joiners)]
 
 
-def _make(kind: str, cluster: str, settings: Prometheus | Kubernetes) -> Collector:
-    factory: Callable[[str, Prometheus | Kubernetes], Collector] = load(kind)
-    return factory(cluster, settings)
+def pulling(config: Config, joiners: Sequence[Joining]) -> list[Collector]:
+    """The collectors of trace backends, each with the joiner of its cluster."""
+    sinks = {one.cluster: one for one in joiners}
+    made: list[Collector] = []
+    for cluster in config.clusters:
+        for settings in cluster.traces if cluster.name in sinks else ():
+            factory: Any = load(settings.kind)
+            sampling = config.otlp.sampling_attribute
+            made.append(
+                factory(cluster.name, settings, sink=sinks[cluster.name], sampling_attribute=sampling)
+            )
+    return made
 
 
-def otlp_collector(config: Config) -> OtlpCollector | None:
-    """The span receiver of this process; spans belong to the first cluster. None while there is no cluster."""
-    if not config.clusters:
-        return None
+def _make(kind: str, cluster: str, settings: Prometheus | Kubernetes, **more: str) -> Collector:
+    factory: Callable[..., Collector] = load(kind)
+    return factory(cluster, settings, **more)
+
+
+def otlp_collectors(config: Config) -> list[OtlpCollector]:
+    """What joins spans: first that of the first cluster, which takes pushed ones, then those of pulled traces."""
     from collectors.otlp import OtlpCollector
+    from collectors.span_pulled import Pulled
 
-    return OtlpCollector(
-        config.clusters[0].name,
-        max_body_bytes=config.otlp.max_body_bytes,
-        max_spans=config.otlp.max_spans,
-        sampling_attribute=config.otlp.sampling_attribute,
-    )
+    return [
+        OtlpCollector(
+            cluster.name,
+            max_body_bytes=config.otlp.max_body_bytes,
+            max_spans=config.otlp.max_spans,
+            sampling_attribute=config.otlp.sampling_attribute,
+            hosts=config.identity.externals,
+            pulled=Pulled(max(one.look_back for one in cluster.traces)) if cluster.traces else None,
+        )
+        for place, cluster in enumerate(config.clusters)
+        if place == 0 or cluster.traces
+    ]
 
 
 def look(store: Store, collectors: Sequence[Collector], cluster: str, now: datetime) -> int:
@@ -240,7 +267,7 @@ class Watching:
         self._holder = f"{socket.gethostname()}-{os.getpid()}-{random.randrange(10**6)}" if lease else ""  # noqa: S311
         self._held: set[str] = set()
         self._stopping = threading.Event()
-        rules = config.identity.rules
+        rules = config.identity.all
         self._loops: list[tuple[str, Callable[[], None]]] = []
         for one in collectors:
             if one.kind != POLLED:

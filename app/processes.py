@@ -108,13 +108,13 @@ class Serve:
         tune_allocator()
         sockets = [(bind(self.config.server.listen, "server.listen"), False), *self._otlp_sockets()]
         self.store.migrate()
-        self.otlp = collect.otlp_collector(self.config)
+        self.joiners = collect.otlp_collectors(self.config)
         host, port = sockets[0][0].getsockname()[:2]
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         bound = replace(
             self.config, server=replace(self.config.server, listen=address)
         )  # port 0 is a question
-        self.app = create_app(bound, self.store, otlp=self.otlp, reload=self.reload)
+        self.app = create_app(bound, self.store, otlp=self._receiver(), reload=self.reload)
         for one, only_otlp in sockets:
             self._listen(one, only_otlp=only_otlp)
         threading.Thread(target=self._begin_first, name="begin-work", daemon=True).start()
@@ -137,6 +137,10 @@ class Serve:
         self._servers.append(server)
         threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
 
+    def _receiver(self) -> Any:
+        """What takes pushed spans: the joiner of the first cluster."""
+        return self.joiners[0] if self.joiners else None
+
     def _begin_first(self) -> None:
         time.sleep(_FIRST_PAGE)
         with self._turn:
@@ -146,7 +150,7 @@ class Serve:
 
     def _begin_work(self) -> None:
         try:
-            collectors = collect.build(self.config, otlp=self.otlp)
+            collectors = collect.build(self.config, self.joiners)
             self._watching = collect.Watching(self.config, self.store, collectors)
             self._watching.start()
             self._embedded = Embedded(create_celery(self.config, self.store, collectors))
@@ -161,12 +165,12 @@ class Serve:
             if fixed := [name for name in _FIXED if getattr(config, name) != getattr(self.config, name)]:
                 log.warning("restart to apply changes of: %s", ", ".join(fixed))
             self._stop_work()
-            first, before = config.clusters[:1], self.config.clusters[:1]
-            if [one.name for one in first] != [one.name for one in before]:
-                self.otlp = collect.otlp_collector(config)
+            before = [(one.name, one.traces) for one in self.config.clusters]
+            if [(one.name, one.traces) for one in config.clusters] != before:
+                self.joiners = collect.otlp_collectors(config)
             self.config = config
             parts = self.app.extensions["quarterdeck"]
-            parts.config, parts.otlp = config, self.otlp
+            parts.config, parts.otlp = config, self._receiver()
             self._begin_work()
         log.info(
             "configuration reloaded; clusters: %s", ", ".join(one.name for one in config.clusters) or "none"

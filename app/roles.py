@@ -55,22 +55,23 @@ def web(config: Config) -> int:
 def _web_app(config: Config) -> Any:
     """The application of one web process, with its own receiver for traces."""
     store = open_store(config)
-    spans = _receiver(config)
-    if spans is not None:
-        collect.Watching(config, store, [spans], lease=True).start()
-    app = create_app(config, store, otlp=spans)
+    joiners = _joiners(config)
+    if joiners:
+        carried = [*joiners, *collect.pulling(config, joiners)]
+        collect.Watching(config, store, carried, lease=True).start()
+    app = create_app(config, store, otlp=joiners[0] if joiners else None)
     tune_collector()
     return app
 
 
-def _receiver(config: Config) -> Any:
-    """Joins spans itself, or hands them to the web process that does, where there is a broker to hand them over."""
-    alone = collect.otlp_collector(config)
-    if alone is None or config.broker.url.startswith("memory:"):
-        return alone
+def _joiners(config: Config) -> list[Any]:
+    """What joins spans; pushed ones are handed to the web process that joins where there is a broker to carry them."""
+    alone = collect.otlp_collectors(config)
+    if not alone or config.broker.url.startswith("memory:"):
+        return [*alone]
     from app.spans import SharedSpans
 
-    return SharedSpans(alone, config.broker.url)
+    return [SharedSpans(alone[0], config.broker.url), *alone[1:]]
 
 
 def worker(config: Config, queues: str) -> int:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
+from datetime import datetime
 from typing import ClassVar
 
 import redis
@@ -18,6 +20,7 @@ from app.model.fleet import Snapshot
 from app.model.series import Window
 from collectors.otlp import RETRY_AFTER_SECONDS, IngestResult, OtlpCollector
 from collectors.otlp_body import Full, OtlpError
+from collectors.span_columns import Batch
 
 log = logging.getLogger("quarterdeck.spans")
 
@@ -98,6 +101,12 @@ class SharedSpans:
     def examples(self) -> list[Example]:
         """Traces of calls chosen some seconds ago; only asked of the process that joins."""
         return self._inner.examples()
+
+    def take(
+        self, settled: Sequence[Batch], unsettled: Sequence[Batch], *, source: str, until: datetime | None
+    ) -> None:
+        """Join spans that were pulled; only the process that joins pulls."""
+        self._inner.take(settled, unsettled, source=source, until=until)
 
     def _drain(self) -> None:
         up, pause = True, threading.Event()

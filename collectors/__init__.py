@@ -11,6 +11,8 @@ KINDS: dict[str, str] = {
     "prometheus": "collectors.prometheus:PrometheusCollector",
     "kubernetes": "collectors.kubernetes:KubernetesCollector",
     "otlp": "collectors.otlp:OtlpCollector",
+    "jaeger": "collectors.jaeger:JaegerCollector",
+    "tempo": "collectors.tempo:TempoCollector",
 }
 
 

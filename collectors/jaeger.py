@@ -20,7 +20,8 @@ from collectors.jaeger_api import JaegerApi, microseconds
 from collectors.jaeger_columns import batch_of_jaeger
 from collectors.jaeger_wire import JaegerTrace, legible, trace_id_of
 from collectors.span_columns import Batch
-from collectors.trace_look import Look, SpanSink, TraceCollector, halves
+from collectors.trace_look import Look, TraceCollector, halves
+from collectors.trace_sink import SpanSink
 
 PAGE = 200  # traces of one answer
 _FEW = 10  # traces that tell with what the traces of a service begin

@@ -17,7 +17,8 @@ from collectors.otlp_body import Malformed
 from collectors.span_columns import Batch
 from collectors.span_read import read_protobuf
 from collectors.tempo_api import Hit, TempoApi
-from collectors.trace_look import Look, SpanSink, TraceCollector, halves, ns
+from collectors.trace_look import Look, TraceCollector, halves, ns
+from collectors.trace_sink import SpanSink
 
 PAGE = 5000  # traces of one search
 _MOST_SEARCHES = 100

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from collectors.otlp_wire import Wanted
 from collectors.span_columns import Batch
 from collectors.span_fields import U64
 from collectors.span_ledger import STEP_NS
+from collectors.trace_sink import SpanSink
 
 log = logging.getLogger("quarterdeck.traces")
 
@@ -36,19 +37,6 @@ _MOST_OPEN = 5000
 _MOST_IDS = 200_000  # in each of two generations
 _MOST_NAMES = 10_000
 _CALLEE = Wanted("service.peer.name", "peer.service")
-
-
-class SpanSink(Protocol):
-    """Where the spans go: the joiner of the cluster."""
-
-    def take(
-        self, settled: Sequence[Batch], unsettled: Sequence[Batch], *, source: str, until: datetime | None
-    ) -> None:
-        """Join spans; those of `unsettled` may still find their other half in a later call.
-
-        `until`: all traces of `source` that began before it have been handed over; None = not known yet.
-        """
-        ...
 
 
 class Ids:

@@ -12,7 +12,7 @@ from typing import ClassVar
 import pytest
 
 from app import collect
-from app.config import Cluster, Config, Kubernetes, Prometheus
+from app.config import Cluster, Config, Kubernetes, Prometheus, TraceBackend
 from app.errors import SourceError, SourceNonsense, SourceRefused, SourceStarting, SourceUnavailable
 from app.model.fleet import Freshness, Snapshot, SourceStatus
 from app.model.inventory import Inventory, Workload
@@ -242,18 +242,25 @@ def test_the_configuration_says_which_collectors_there_are(tmp_path: Path) -> No
                 prometheus=Prometheus(url="http://127.0.0.1:1"),
                 kubernetes=Kubernetes(kubeconfig=tmp_path / "k"),
             ),
-            Cluster(name="b", prometheus=Prometheus(url="http://127.0.0.1:2")),
+            Cluster(
+                name="b",
+                prometheus=Prometheus(url="http://127.0.0.1:2"),
+                traces=(TraceBackend(kind="tempo", url="http://127.0.0.1:3"),),
+            ),
+            Cluster(name="c", prometheus=Prometheus(url="http://127.0.0.1:4")),
         )
     )
-    otlp = collect.otlp_collector(config)
-    made = collect.build(config, otlp)
+    made = collect.build(config, collect.otlp_collectors(config))
     assert [(one.cluster, one.kind) for one in made] == [
         ("a", "prometheus"),
         ("a", "kubernetes"),
         ("b", "prometheus"),
+        ("c", "prometheus"),
         ("a", "otlp"),
+        ("b", "otlp"),
+        ("b", "tempo"),
     ]
-    assert collect.otlp_collector(Config()) is None
+    assert collect.otlp_collectors(Config()) == []
 
 
 def test_watching_carries_watched_sources_to_the_store_and_ends(store: Store) -> None:
