@@ -392,24 +392,35 @@ def _add_slo(commands: Commands) -> None:
         commands,
         "slo",
         _slo,
-        "Objectives in files (OpenSLO v1, Sloth, Pyrra, our own short form): everything that is wrong with them.",
+        "Objectives in files (OpenSLO v1, Sloth, Pyrra, our own form): what is wrong with them, or another format.",
         "quarterdeck slo lint slo/*.yaml",
     )
-    parser.add_argument("verb", choices=("lint",))
+    parser.add_argument("verb", choices=("lint", "export"))
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument(
+        "--format",
+        choices=("quarterdeck", "prometheus", "openslo", "sloth", "pyrra"),
+        default="quarterdeck",
+        help="what export writes; prometheus: recording and alerting rules",
+    )
 
 
 def _slo(options: argparse.Namespace) -> int:
     from app import specs
 
     found = specs.read_files(options.files)
-    for note in found.notes:
-        print(f"note: {note}")
     for problem in found.problems:
         print(problem, file=sys.stderr)
+    if found.problems:
+        return 2
+    if options.verb == "export":
+        print(specs.write(found.slos, options.format), end="")
+        return 0
+    for note in found.notes:
+        print(f"note: {note}")
     for slo in found.slos:
         print(f"{slo.origin.file}:{slo.origin.line}: {slo.id}, {slo.objective}, {slo.origin.format}")
-    return 2 if found.problems else 0
+    return 0
 
 
 if __name__ == "__main__":
