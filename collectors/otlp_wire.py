@@ -19,12 +19,17 @@ from collectors.otlp_body import Malformed
 
 
 class AnyValue(msgspec.Struct, gc=False, rename="camel"):
-    """The scalar kinds of OTLP's AnyValue; lists, maps and bytes are skipped."""
+    """The scalar kinds of OTLP's AnyValue and lists, of which only the first item is asked; the rest is skipped."""
 
     string_value: str | None = None
     bool_value: bool | None = None
     int_value: int | None = None
     double_value: float | str | None = None
+    array_value: msgspec.Raw = msgspec.Raw(b"")
+
+
+class _Items(msgspec.Struct, gc=False):
+    values: list[AnyValue] | None = None
 
 
 class KeyValue(msgspec.Struct, gc=False):
@@ -84,6 +89,7 @@ class _JsonRequest(msgspec.Struct, gc=False, rename="camel"):
 
 _json_request = msgspec.json.Decoder(_JsonRequest, strict=False)
 _json_attributes = msgspec.json.Decoder(list[KeyValue] | None, strict=False)
+_json_items = msgspec.json.Decoder(_Items, strict=False)
 _json_links = msgspec.json.Decoder(list[JsonLink] | None, strict=False)
 
 _Proto = descriptor_pb2.FieldDescriptorProto
@@ -116,7 +122,9 @@ _SCHEMA: Schema = {
         ("bool_value", 2, BOOL, False),
         ("int_value", 3, INT64, False),
         ("double_value", 4, DOUBLE, False),
+        ("array_value", 5, "Items", False),
     ),
+    "Items": (("values", 1, BYTES, True),),
     "Link": (("trace_id", 1, BYTES, False), ("span_id", 2, BYTES, False)),
     "SpanStatus": (("code", 3, INT32, False),),
     "Response": (("partial_success", 1, "PartialSuccess", False),),
@@ -215,7 +223,7 @@ def proto_pick(pairs: Any, wanted: Wanted) -> tuple[bytes, ...]:
 
 
 def proto_attributes(pairs: Iterable[bytes]) -> dict[str, str]:
-    """Undecoded protobuf KeyValues as text; lists, maps and what cannot be read are left out."""
+    """Undecoded protobuf KeyValues as text, lists as their first item; maps and what cannot be read are left out."""
     found: dict[str, str] = {}
     for pair in pairs:
         told = _short_pair(pair) if len(pair) <= _SHORT else _pair(pair)
@@ -243,7 +251,18 @@ def _proto_text(value: Any) -> str:
         return str(value.int_value)
     if value.double_value:
         return repr(value.double_value)
-    return "true" if value.bool_value else ""
+    return "true" if value.bool_value else _first_item(value)
+
+
+def _first_item(value: Any) -> str:
+    items = value.array_value.values if value.HasField("array_value") else ()
+    if not items:
+        return ""
+    try:
+        first = PROTO["AnyValue"].FromString(items[0])
+    except DecodeError:
+        return ""
+    return "" if first.HasField("array_value") else _proto_text(first)
 
 
 def _decoded(text: bytes) -> str:
@@ -284,7 +303,13 @@ def _json_text(value: AnyValue) -> str:
         return str(value.int_value)
     if value.double_value is not None:
         return str(value.double_value)
-    return "true" if value.bool_value else ""
+    if value.bool_value is not None or not value.array_value:
+        return "true" if value.bool_value else ""
+    try:
+        items = _json_items.decode(value.array_value).values
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return ""
+    return "" if not items or items[0].array_value else _json_text(items[0])
 
 
 def json_links(raw: msgspec.Raw) -> list[tuple[bytes, bytes]]:

@@ -19,7 +19,7 @@ from collectors.otlp_wire import Wanted
 _CUT = 512
 MOST_MESSAGES = 10_000
 
-_REMOTE = ("service.peer.name", "peer.service")
+_REMOTE = ("service.peer.name", "peer.service", "faas.invoked_name")
 _HOSTS = (
     ("server.address", "server.port"),
     ("network.peer.address", "network.peer.port"),
@@ -35,6 +35,21 @@ _DESTINATIONS = (
     "messaging.destination.name",
     "messaging.destination",
 )
+# Attributes of cloud services that name what is called: the system, and what is cut off in front of the name.
+_CLOUD_QUEUES = {
+    "aws.sqs.queue.url": ("aws_sqs", "/"),
+    "aws.sns.topic.arn": ("aws.sns", ":"),
+    "aws.kinesis.stream_name": ("aws.kinesis", "/"),
+}
+_CLOUD_OPERATIONS = {
+    "ReceiveMessage": "receive",
+    "GetRecords": "receive",
+    "DeleteMessage": "settle",
+    "DeleteMessageBatch": "settle",
+    "ChangeMessageVisibility": "settle",
+    "ChangeMessageVisibilityBatch": "settle",
+}
+_CLOUD_STORES = {"aws.s3.bucket": "aws.s3", "aws.dynamodb.table_names": "aws.dynamodb"}
 _OPERATIONS = ("messaging.operation.type", "messaging.operation")
 _RPC_SYSTEMS = ("rpc.system.name", "rpc.system")
 _HTTP_METHODS = ("http.request.method", "http.method")
@@ -46,7 +61,7 @@ _UNNAMED = ("messaging.destination.temporary", "messaging.destination.anonymous"
 STATUS_KEYS = Wanted(*_HTTP_STATUS, *_GRPC_STATUS)
 PROTOCOL_KEYS = Wanted(*_RPC_SYSTEMS, *_HTTP_METHODS, *_URLS)
 # Asked only when nothing else names a host: a URL differs from span to span, which defeats every cache.
-URL_KEYS = Wanted(*_URLS, "http.host")
+URL_KEYS = Wanted(*_URLS, "http.host", "rpc.method")
 PEER_KEYS = Wanted(
     *_REMOTE,
     "service.peer.namespace",
@@ -60,9 +75,12 @@ PEER_KEYS = Wanted(
     _MESSAGES,
     *_RPC_SYSTEMS,
     *_HTTP_METHODS,
+    *_CLOUD_QUEUES,
+    *_CLOUD_STORES,
 )
 
 _OLD_OPERATIONS = {"publish": "send", "deliver": "process"}
+_OLD_RPC = {"apache_dubbo": "dubbo", "connect_rpc": "connectrpc"}
 
 
 class Role(IntEnum):
@@ -81,18 +99,22 @@ class Role(IntEnum):
 class Peer:
     """The other end: its identity (None = the span does not say), the protocol ("" = not told) and the role.
 
-    messages: how many a messaging span says it stands for, 0 = it does not say.
+    messages: how many a messaging span says it stands for, 0 = it does not say. guessed: only the method called
+    tells whether a message was sent or fetched.
     """
 
     identity: Identity | None
     protocol: str
     role: Role
     messages: int = 0
+    guessed: bool = False
 
     @property
     def placed(self) -> bool:
-        """Whether the attributes told where the peer is, so that its URL need not be asked."""
-        return self.protocol == "messaging" or (self.identity is not None and self.identity.address != "")
+        """Whether the attributes told where the peer is, so that its URL and method need not be asked."""
+        if self.protocol == "messaging":
+            return not self.guessed
+        return self.identity is not None and self.identity.address != ""
 
     @property
     def certain(self) -> bool:
@@ -102,12 +124,15 @@ class Peer:
 
 def peer_of(attributes: dict[str, str], *, kind: SpanKind, caller: str) -> Peer:
     """The peer of a CLIENT, PRODUCER or CONSUMER span. `caller` is the scope of peers only it can name."""
-    if "messaging.system" in attributes or _first(attributes, _DESTINATIONS):
+    if "messaging.system" in attributes or _first(attributes, _DESTINATIONS) or _cloud_queue(attributes)[1]:
         return _queue(attributes, kind, caller)
     role = Role.SERVE if kind is SpanKind.CONSUMER else Role.CALL
     engine = engine_name(_first(attributes, _ENGINES))
     if engine and engine != "other_sql":
         return Peer(_store(attributes, engine, caller), engine[:_CUT], role)
+    for key, cloud in _CLOUD_STORES.items():
+        if name := attributes.get(key):
+            return Peer(_cloud_store(attributes, cloud, name[:_CUT]), cloud, role)
     return Peer(_external(attributes, caller), protocol_of(attributes), role)
 
 
@@ -115,7 +140,7 @@ def protocol_of(attributes: dict[str, str]) -> str:
     """http, grpc, another RPC system, or "" when the span does not say."""
     system = _first(attributes, _RPC_SYSTEMS)
     if system:
-        return "dubbo" if system == "apache_dubbo" else system[:_CUT].lower()
+        return _OLD_RPC.get(system.lower(), system[:_CUT].lower())
     return "http" if _first(attributes, _HTTP_METHODS) or _first(attributes, _URLS) else ""
 
 
@@ -140,13 +165,35 @@ def _store(attributes: dict[str, str], engine: str, caller: str) -> Identity:
         engine=engine[:_CUT],
         address=address,
         alias=_first(attributes, _REMOTE)[:_CUT],
-        detail=_first(attributes, _DB_NAMES)[:_CUT],
+        detail=(_first(attributes, _DB_NAMES) or attributes.get("aws.dynamodb.table_names", ""))[:_CUT],
         scope=_scope(address, caller),
     )
 
 
+def _cloud_store(attributes: dict[str, str], engine: str, name: str) -> Identity:
+    """A bucket is a node by its name, wherever it is reached; a table belongs to its endpoint if that is told."""
+    address = "" if engine == "aws.s3" else _address(attributes)
+    return Identity(
+        kind=NodeKind.DATABASE,
+        engine=engine,
+        address=address or name.lower(),
+        alias=_first(attributes, _REMOTE)[:_CUT],
+        detail=name if address else "",
+    )
+
+
+def _cloud_queue(attributes: dict[str, str]) -> tuple[str, str]:
+    """(system, destination) that a cloud's own attribute tells, both empty if there is none."""
+    for key, (system, before) in _CLOUD_QUEUES.items():
+        if told := attributes.get(key):
+            return system, told.rstrip(before).rpartition(before)[2][:_CUT]
+    return "", ""
+
+
 def _external(attributes: dict[str, str], caller: str) -> Identity | None:
     address, remote = _address(attributes), _first(attributes, _REMOTE)[:_CUT]
+    if remote and remote == attributes.get("faas.invoked_name"):
+        address = ""  # all functions are called at one address
     if not address and not remote:
         return None
     return Identity(
@@ -160,10 +207,12 @@ def _external(attributes: dict[str, str], caller: str) -> Identity | None:
 
 
 def _queue(attributes: dict[str, str], kind: SpanKind, caller: str) -> Peer:
-    system = engine_name(attributes.get("messaging.system", ""))
-    unnamed = any(attributes.get(key) == "true" for key in _UNNAMED)
-    destination = "(temporary)" if unnamed else _first(attributes, _DESTINATIONS)[:_CUT]
+    cloud, topic = _cloud_queue(attributes)
+    system = engine_name(attributes.get("messaging.system", "")) or cloud
     address = _address(attributes)
+    destination = _first(attributes, _DESTINATIONS)[:_CUT] or topic
+    if any(attributes.get(key) == "true" for key in _UNNAMED):
+        destination = f"(temporary) {address}".rstrip()  # one node for each broker
     identity = Identity(
         kind=NodeKind.QUEUE,
         engine=system[:_CUT],
@@ -174,13 +223,14 @@ def _queue(attributes: dict[str, str], kind: SpanKind, caller: str) -> Peer:
     known = bool(destination) or kind is not SpanKind.CONSUMER
     told = attributes.get(_MESSAGES, "")
     messages = min(int(told), MOST_MESSAGES) if told.isascii() and told.isdecimal() and len(told) <= 5 else 0
-    return Peer(identity if known else None, "messaging", _role(attributes, kind), messages)
+    guessed = bool(cloud) and not _first(attributes, _OPERATIONS)
+    return Peer(identity if known else None, "messaging", _role(attributes, kind), messages, guessed)
 
 
 def _role(attributes: dict[str, str], kind: SpanKind) -> Role:
     told = _first(attributes, _OPERATIONS).lower()
     roles = {"send": Role.SEND, "receive": Role.RECEIVE, "process": Role.PROCESS, "create": Role.CREATE}
-    operation = _OLD_OPERATIONS.get(told, told)
+    operation = _OLD_OPERATIONS.get(told, told) or _CLOUD_OPERATIONS.get(attributes.get("rpc.method", ""), "")
     if operation == "settle":
         return Role.IGNORED
     return roles.get(operation, Role.PROCESS if kind is SpanKind.CONSUMER else Role.SEND)
@@ -209,4 +259,7 @@ def _netloc(text: str) -> str:
 
 def _scope(address: str, caller: str) -> str:
     """Nameless and loopback peers belong to the one caller that sees them."""
-    return caller if not address or is_loopback(split_address(address)[0]) else ""
+    local = (
+        not address or address.startswith("/") or is_loopback(split_address(address)[0])
+    )  # "/": a socket's file
+    return caller if local else ""

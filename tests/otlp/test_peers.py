@@ -139,6 +139,136 @@ def test_temporary_destinations_are_one_node():
     assert found.destination == "(temporary)"
 
 
+def test_temporary_destinations_of_two_brokers_are_two_nodes():
+    attributes = {
+        "messaging.system": "jms",
+        "messaging.destination.anonymous": "true",
+        "server.port": "61616",
+    }
+    found = {
+        peer_of(
+            {**attributes, "server.address": broker}, kind=SpanKind.PRODUCER, caller="a"
+        ).identity.destination
+        for broker in ("mq-1", "mq-2")
+    }
+    assert found == {"(temporary) mq-1:61616", "(temporary) mq-2:61616"}
+
+
+S3 = {"aws.s3.bucket": "Invoices", "rpc.system": "aws-api", "server.address": "s3.amazonaws.com"}
+DYNAMO = {"aws.dynamodb.table_names": "Carts", "rpc.system": "aws-api"}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "kind", "engine", "address", "detail"),
+    [
+        (S3, NodeKind.DATABASE, "aws.s3", "invoices", ""),
+        (DYNAMO, NodeKind.DATABASE, "aws.dynamodb", "carts", ""),
+        ({**DYNAMO, "server.address": "d.aws"}, NodeKind.DATABASE, "aws.dynamodb", "d.aws", "Carts"),
+        (
+            {**DYNAMO, "db.system": "dynamodb", "server.address": "d.aws"},
+            NodeKind.DATABASE, "aws.dynamodb", "d.aws", "Carts",
+        ),
+    ],
+)  # fmt: skip
+def test_stores_of_a_cloud_are_known_by_what_is_called(attributes, kind, engine, address, detail):
+    found = peer_of(attributes, kind=SpanKind.CLIENT, caller="shop/a").identity
+    assert (found.kind, found.engine, found.address, found.detail) == (kind, engine, address, detail)
+    assert found.scope == ""
+
+
+@pytest.mark.parametrize(
+    ("attributes", "system", "destination"),
+    [
+        ({"aws.sqs.queue.url": "https://sqs.eu.amazonaws.com/123/orders"}, "aws_sqs", "orders"),
+        ({"aws.sqs.queue.url": "https://sqs.eu.amazonaws.com/123/orders/"}, "aws_sqs", "orders"),
+        ({"aws.sns.topic.arn": "arn:aws:sns:us-east-1:123:news"}, "aws.sns", "news"),
+        ({"aws.kinesis.stream_name": "clicks"}, "aws.kinesis", "clicks"),
+        (
+            {"aws.sqs.queue.url": "x/a", "messaging.destination.name": "b", "messaging.system": "aws_sqs"},
+            "aws_sqs", "b",
+        ),
+    ],
+)  # fmt: skip
+def test_queues_of_a_cloud_are_known_by_their_own_attributes(attributes, system, destination):
+    found = peer_of(attributes, kind=SpanKind.CLIENT, caller="shop/a")
+    assert (found.identity.kind, found.identity.engine, found.identity.destination) == (
+        NodeKind.QUEUE, system, destination,
+    )  # fmt: skip
+    assert found.protocol == "messaging"
+
+
+@pytest.mark.parametrize(
+    ("method", "role"),
+    [
+        ("ReceiveMessage", Role.RECEIVE), ("DeleteMessage", Role.IGNORED), ("SendMessage", Role.SEND), ("", Role.SEND),
+    ],
+)  # fmt: skip
+def test_the_method_tells_which_way_messages_of_a_cloud_go(method, role):
+    attributes = {"aws.sqs.queue.url": "https://sqs/1/q", "rpc.method": method}
+    assert peer_of(attributes, kind=SpanKind.CLIENT, caller="shop/a").role is role
+
+
+def test_a_function_is_called_by_its_name_not_at_the_address_of_all_functions():
+    attributes = {"faas.invoked_name": "resize", "server.address": "lambda.eu.amazonaws.com"}
+    found = peer_of(attributes, kind=SpanKind.CLIENT, caller="shop/a").identity
+    assert (found.kind, found.name, found.address) == (NodeKind.EXTERNAL, "resize", "")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({"db.system": "oracle", "net.peer.name": "h", "net.peer.port": "1", "db.name": "n"},
+         {"db.system.name": "oracle.db", "server.address": "h", "server.port": "1", "db.namespace": "n"}),
+        ({"db.system": "redis", "net.peer.name": "h", "db.redis.database_index": "1"},
+         {"db.system.name": "redis", "server.address": "h", "db.namespace": "1"}),
+        ({"messaging.system": "kafka", "messaging.destination": "q", "messaging.operation": "publish"},
+         {"messaging.system": "kafka", "messaging.destination.name": "q", "messaging.operation.type": "send"}),
+        ({"http.url": "https://h/x", "http.method": "GET", "peer.service": "s"},
+         {"url.full": "https://h/x", "http.request.method": "GET", "service.peer.name": "s"}),
+        ({"rpc.system": "connect_rpc", "net.peer.name": "h"},
+         {"rpc.system.name": "connectrpc", "server.address": "h"}),
+    ],
+)  # fmt: skip
+def test_old_and_new_names_mean_the_same_peer_alone_and_together(old, new):
+    first, second, both = (
+        peer_of(attributes, kind=SpanKind.CLIENT, caller="shop/a")
+        for attributes in (old, new, {**old, **new})
+    )
+    assert first == second == both
+
+
+ENGINES = {
+    "mssql": "microsoft.sql_server", "oracle": "oracle.db", "db2": "ibm.db2", "dynamodb": "aws.dynamodb",
+    "redshift": "aws.redshift", "hanadb": "sap.hana", "h2": "h2database", "ingres": "actian.ingres",
+    "spanner": "gcp.spanner", "cosmosdb": "azure.cosmosdb", "informix": "ibm.informix", "netezza": "ibm.netezza",
+    "adabas": "softwareag.adabas", "maxdb": "sap.maxdb", "firebird": "firebirdsql",
+    "cache": "intersystems.cache", "intersystems_cache": "intersystems.cache",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new"), ENGINES.items())
+def test_renamed_engines_are_one(old, new):
+    for key in ("db.system", "db.system.name"):
+        assert peer_of({key: old}, kind=SpanKind.CLIENT, caller="a").identity.engine == new
+
+
+@pytest.mark.parametrize(
+    "system",
+    ["activemq", "aws.sns", "aws_sqs", "eventgrid", "eventhubs", "gcp_pubsub", "jms", "kafka", "pulsar",
+     "rabbitmq", "rocketmq", "servicebus"],
+)  # fmt: skip
+def test_every_messaging_system_makes_queues_of_its_own(system):
+    found = peer_of(
+        {"messaging.system": system, "messaging.destination.name": "q"}, kind=SpanKind.CLIENT, caller="a"
+    )
+    assert (found.identity.kind, found.identity.engine) == (NodeKind.QUEUE, system)
+
+
+def test_a_socket_file_is_private_to_its_caller():
+    attributes = {"db.system.name": "postgresql", "server.address": "/var/run/postgresql/.s.PGSQL.5432"}
+    assert peer_of(attributes, kind=SpanKind.CLIENT, caller="shop/a").identity.scope == "shop/a"
+
+
 @pytest.mark.parametrize(
     ("attributes", "protocol"),
     [
