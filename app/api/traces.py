@@ -57,17 +57,8 @@ def one_trace(trace_id: str, query: dict[str, Any]) -> Response:
         raise BadInput("trace_id: is not 32 hexadecimal digits", field="trace_id")
     found = services().traces.find(services().config, wanted, query["cluster"] or None)
     if isinstance(found, Unknown):
-        raise NotFound(unknown(found))
+        raise NotFound(found.sentence)
     return answer.reading(_trace(found), cluster=None)
-
-
-def unknown(found: Unknown) -> str:
-    """Why there is no such trace, as far as that is known."""
-    if found.silent:
-        return f"This trace is not kept, and the trace backend of {', '.join(found.silent)} did not answer in time."
-    if found.asked:
-        return "This trace is not kept, and no trace backend has it."
-    return "This trace is not kept, and no trace backend is configured to ask for it (clusters[].traces)."
 
 
 def _kept(node: str, query: dict[str, Any]) -> Response:

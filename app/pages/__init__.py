@@ -13,6 +13,7 @@ BLUEPRINTS = (
     "app.pages.diff:blueprint",
     "app.pages.places:blueprint",
     "app.pages.service:blueprint",
+    "app.pages.traces:blueprint",
     "app.pages.panel:blueprint",
     "app.pages.charts:blueprint",
     "app.pages.figures:blueprint",

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, current_app, render_template, request
+from flask import Blueprint, current_app, redirect, render_template, request
+from flask.typing import ResponseReturnValue
 
 from app.model.fleet import HealthStatus, Node, NodeKind
 from app.pages import timerange
@@ -15,6 +16,7 @@ from app.pages.shell import node_href, places
 from app.web import access
 from app.web.access import requires
 from app.web.services import services
+from app.web.traces import trace_id_of
 
 blueprint = Blueprint("search", __name__)
 
@@ -41,9 +43,12 @@ class Hit:
 
 @blueprint.get("/search")
 @requires("read")
-def page() -> str:
-    """The page; without scripts it is all there is."""
+def page() -> ResponseReturnValue:
+    """The page; without scripts it is all there is. The id of a trace leads to the trace."""
     timerange.requested()
+    trace = trace_id_of(_asked())
+    if trace is not None and not trace.startswith("0" * 16):
+        return redirect(f"/traces/{trace}", code=302)
     return render_template("pages/search.html", q=_asked())
 
 
@@ -73,7 +78,13 @@ def hits(text: str) -> list[Hit]:
         key=lambda node: (not node.name.casefold().startswith(words[0]), node.health.status.rank, node.name)
     )
     others = [hit for hit in [*_actions(nodes, words), *_pages()] if _holds(f"{hit.label} {hit.note}", words)]
-    return [*(_node_hit(node) for node in matching), *others]
+    return [*_trace(text), *(_node_hit(node) for node in matching), *others]
+
+
+def _trace(text: str) -> list[Hit]:
+    """The page of a trace when its id was pasted."""
+    found = trace_id_of(text)
+    return [Hit("Traces", f"Trace {found}", f"/traces/{found}")] if found is not None else []
 
 
 def _asked() -> str:

@@ -81,6 +81,13 @@ def node_href(node: Node) -> str:
     return "/nodes?" + urlencode({"id": node.id})
 
 
+def traces_href(node: Node, **query: str) -> str:
+    """The page of example traces of a service or inferred node."""
+    if node.kind is NodeKind.SERVICE:
+        return f"{node_href(node)}/traces" + (f"?{urlencode(query)}" if query else "")
+    return "/nodes/traces?" + urlencode({"id": node.id, **query})
+
+
 def row_id(prefix: str, identity: str) -> str:
     """An HTML id made from an entity: readable where possible, unique and free of spaces always."""
     return f"{prefix}-{quote(identity, safe=':~@')}"
@@ -163,6 +170,7 @@ _GLOBALS = {
     "query_with": query_with,
     "row_id": row_id,
     "time_tag": time_tag,
+    "traces_href": traces_href,
 }
 _FILTERS = (
     form.duration,

@@ -9,26 +9,38 @@ from __future__ import annotations
 
 from app.understand.trace_tree import Tree
 
+Stretch = tuple[int, int]  # (begin, end) in ns on the root's clock
 
-def critical_path(tree: Tree) -> dict[int, int]:
-    """Span number -> nanoseconds on the critical path that it did not itself spend waiting for a child on it."""
-    found: dict[int, int] = {}
+
+def critical_path(tree: Tree) -> dict[int, list[Stretch]]:
+    """Span number -> when the trace's end waited for it and not for one of its children; the last stretch first."""
+    found: dict[int, list[Stretch]] = {}
     root = tree.main
     # (span, the moment until which it is followed, whether that is its own end, its children not looked at yet)
     todo = [(root, tree.end(root), True, _by_end(tree, root))]
     while todo:
         at, until, whole, left = todo.pop()
-        found.setdefault(at, 0)
+        mine = found.setdefault(at, [])
         child = _waited_for(tree, at, until, left, running=whole)
         if child is None:
-            found[at] += max(until - tree.start[at], 0)
+            _add(mine, tree.start[at], until)
             continue
         end = min(tree.end(child), until)
-        found[at] += until - end
+        _add(mine, end, until)
         begin = min(max(tree.start[child], tree.start[at]), end)
         todo.append((at, begin, False, left))
         todo.append((child, end, True, _by_end(tree, child)))
     return found
+
+
+def length(stretches: list[Stretch]) -> int:
+    """Nanoseconds that all of them last together."""
+    return sum(end - begin for begin, end in stretches)
+
+
+def _add(stretches: list[Stretch], begin: int, end: int) -> None:
+    if end > begin:
+        stretches.append((begin, end))
 
 
 def self_times(tree: Tree) -> list[int]:

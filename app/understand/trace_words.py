@@ -39,14 +39,18 @@ def answer(found: Waterfall, length: Callable[[float], str]) -> str:
 
 def failure(span: Span) -> str:
     """What failed and how: name, status, message of the exception or of the status."""
-    parts = [_short(span.name) or "a span without a name"]
-    parts += [str(span.attributes[key]) for key in _STATUS if key in span.attributes][:1]
+    parts = [_short(span.name) or "a span without a name", *filter(None, [status(span)])]
     thrown = [one.attributes for one in span.events if one.name == "exception"][-1:]
     told = [
         f"{one.get('exception.type', '')}: {one.get('exception.message', '')}".strip(": ") for one in thrown
     ]
     told = [text for text in (*told, span.status_message) if text][:1]
     return ", ".join([*parts, *map(_short, told)])
+
+
+def status(span: Span) -> str:
+    """The status code that a span tells, "" = none."""
+    return next((_short(str(span.attributes[key])) for key in _STATUS if key in span.attributes), "")
 
 
 def service_name(span: Span) -> str:

@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from app.model.span import Span, Trace
-from app.understand.critical_path import critical_path, self_times
+from app.understand.critical_path import Stretch, critical_path, length, self_times
 from app.understand.trace_tree import ROOT, Tree, tree_of
 
 MOST_ROWS = 2_000
 MOST_ALIKE = 20  # siblings of one name shown one by one
+_FINEST = 500  # parts of the whole that are told apart on a critical path
 _SHOWN_ALIKE = 3  # of more, so many: the slowest, and as many that failed
 
 
@@ -31,7 +32,8 @@ class RowKind(StrEnum):
 class Row:
     """One line. `start` and `duration` in seconds, counted from the trace's begin; `own` = without what it waited for.
 
-    `critical` = seconds on the critical path, None = not on it. `shift` = seconds added because its clock differs.
+    `critical` = seconds on the critical path, None = not on it; `path` = (start, duration) of its stretches
+    there, those that nearly touch as one. `shift` = seconds added because its clock differs.
     `count` = how many spans a row of kind MORE stands for. `below` = spans under it, shown or not.
     """
 
@@ -42,6 +44,7 @@ class Row:
     span: Span | None = None
     own: float = 0.0
     critical: float | None = None
+    path: tuple[tuple[float, float], ...] = ()
     shift: float = 0.0
     count: int = 0
     below: int = 0
@@ -91,7 +94,7 @@ def waterfall(trace: Trace) -> Waterfall:
     path = critical_path(tree)
     begin = min(tree.start)
     end = max(tree.end(at) for at in range(len(tree.spans)))
-    rows = _Rows(tree, path, begin).made()
+    rows = _Rows(tree, path, begin, end).made()
     shown = sum(row.kind is RowKind.SPAN for row in rows)
     failed = [at for at, span in enumerate(tree.spans) if span.status == "error"]
     waited_at, waited = _longest_wait(tree, path)
@@ -115,8 +118,9 @@ def waterfall(trace: Trace) -> Waterfall:
 class _Rows:
     """What of a tree gets a row."""
 
-    def __init__(self, tree: Tree, path: dict[int, int], begin: int) -> None:
+    def __init__(self, tree: Tree, path: dict[int, list[Stretch]], begin: int, end: int) -> None:
         self._tree, self._path, self._begin = tree, path, begin
+        self._least = (end - begin) // _FINEST
         self._own = self_times(tree)
         self._below = [0] * len(tree.spans)
         for at in reversed(tree.order):
@@ -152,7 +156,7 @@ class _Rows:
                 yield self._summary(RowKind.MORE, depth + 1, folded)
 
     def _row(self, at: int, depth: int) -> Row:
-        tree, critical = self._tree, self._path.get(at)
+        tree, path = self._tree, self._path.get(at)
         return Row(
             kind=RowKind.SPAN,
             depth=depth,
@@ -160,17 +164,28 @@ class _Rows:
             duration=tree.spans[at].duration / 1e9,
             span=tree.spans[at],
             own=self._own[at] / 1e9,
-            critical=None if critical is None else critical / 1e9,
+            critical=None if path is None else length(path) / 1e9,
+            path=self._drawn(path or []),
             shift=tree.shift[at] / 1e9,
             below=self._below[at],
             looped=at in tree.looped,
         )
 
+    def _drawn(self, path: list[Stretch]) -> tuple[tuple[float, float], ...]:
+        """Stretches in seconds; a gap too short to be seen is closed."""
+        joined: list[Stretch] = []
+        for begin, end in reversed(path):
+            if joined and begin - joined[-1][1] <= self._least:
+                joined[-1] = (joined[-1][0], end)
+            else:
+                joined.append((begin, end))
+        return tuple(((begin - self._begin) / 1e9, (end - begin) / 1e9) for begin, end in joined)
+
     def _summary(self, kind: RowKind, depth: int, spans: list[int]) -> Row:
         """One row for several spans, from the first begin to the last end; its span is an example."""
         start = min(self._tree.start[at] for at in spans)
         end = max(self._tree.end(at) for at in spans)
-        on_path = [self._path[at] for at in spans if at in self._path]
+        on_path = [length(self._path[at]) for at in spans if at in self._path]
         return Row(
             kind=kind,
             depth=depth,
@@ -247,12 +262,12 @@ def deepest_failure(tree: Tree) -> int | None:
     return min(failed, key=lambda at: (-tree.depth[at], tree.start[at]), default=None)
 
 
-def _longest_wait(tree: Tree, path: dict[int, int]) -> tuple[int | None, int]:
+def _longest_wait(tree: Tree, path: dict[int, list[Stretch]]) -> tuple[int | None, int]:
     """The deepest call to another party under which at least half of the critical path lies, and how long that is."""
     total = dict.fromkeys(path, 0)
     for at in reversed(tree.order):
         if at in path:
-            total[at] += path[at]
+            total[at] += length(path[at])
             if tree.parent[at] in total:
                 total[tree.parent[at]] += total[at]
     whole = tree.spans[tree.main].duration

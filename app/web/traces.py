@@ -42,6 +42,16 @@ class Unknown:
     asked: int
     silent: tuple[str, ...]
 
+    @property
+    def sentence(self) -> str:
+        """Why there is no such trace, as far as that is known."""
+        if self.silent:
+            clusters = ", ".join(self.silent)
+            return f"This trace is not kept, and the trace backend of {clusters} did not answer in time."
+        if self.asked:
+            return "This trace is not kept, and no trace backend has it."
+        return "This trace is not kept, and no trace backend is configured to be asked for it (clusters[].traces)."
+
 
 def trace_id_of(text: str) -> str | None:
     """The id in what somebody typed or pasted: 32 hex digits, 16 of old tracers, dashes and case aside."""

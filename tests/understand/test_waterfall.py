@@ -78,6 +78,12 @@ def test_the_critical_path_is_the_chain_that_the_end_waited_for():
     assert own == {"a": 15, "b": 30, "c": 20, "d": 50, "e": 5}
 
 
+def test_the_stretches_of_the_critical_path_say_when_it_was_waited_for():
+    found = fall(span("a", length=100), span("b", "a", start=20, length=60))
+    assert found.rows[0].path == ((0.0, pytest.approx(0.02)), (pytest.approx(0.08), pytest.approx(0.02)))
+    assert found.rows[1].path == ((pytest.approx(0.02), pytest.approx(0.06)),)
+
+
 def test_what_was_handed_over_or_left_running_is_not_on_the_critical_path():
     found = fall(
         span("a", length=100),
