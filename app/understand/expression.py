@@ -388,4 +388,5 @@ def _operand(token: _Token) -> Operand | None:
 
 
 def _unquoted(text: str) -> str:
-    return re.sub(r"\\(.)", r"\1", text[1:-1])
+    """Only quotes and backslashes are escaped: a pattern keeps its own."""
+    return re.sub(r"\\([\"'\\])", r"\1", text[1:-1])

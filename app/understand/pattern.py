@@ -173,8 +173,9 @@ class _Parser:
         elif self._peek() == "?":
             self._fail("a plain group: no look-around, no names, no flags")
         found = self._choice()
-        if self._take() != ")":
+        if self._peek() != ")":
             self._fail(") at the end of the group")
+        self._at += 1
         return found
 
     def _escaped(self) -> Test:
@@ -185,7 +186,7 @@ class _Parser:
             test = _CLASSES[char.lower()]
             return _not(test) if char.isupper() else test
         if char.isalnum():
-            self._at -= 1
+            self._at -= 2
             self._fail("\\d, \\w, \\s or an escaped sign: no back-references")
         return _same(char)
 

@@ -248,12 +248,12 @@ class _World:
     def _numbers(self, field: Field, rows: Sequence[Node] | Sequence[Edge]) -> Floats:
         if not field.known:
             return np.full(len(rows), np.nan)
-        special = {"rank": self._ranks, "share": self._shares}.get(field.name)
-        if special is not None:
-            return special()
+        if field.name == "rank":
+            return self._ranks()
         if field.name in ("in", "out"):
             return self._flow(field)
-        values = np.array([self._number(field.name, row) for row in rows], float)
+        own = field.name == "share"
+        values = self._shares() if own else np.array([self._number(field.name, row) for row in rows], float)
         return self._of_protocol(values, field.protocol) if field.protocol else values
 
     def _number(self, name: str, row: Any) -> float | None:
