@@ -14,6 +14,7 @@ from app.model.fleet import Edge, Node, Topology
 from app.pages import timerange
 from app.pages.fragments import fragment
 from app.pages.freshness import STALE_AFTER
+from app.pages.impact import hanging_on
 from app.pages.service import scale_address
 from app.pages.tile import tiles
 from app.web.services import services
@@ -56,6 +57,7 @@ def topology_panel() -> dict[str, Any]:
             ("Calls", _ends(callees, "target", by_id, topology), len(callees)),
         ],
         "scale": scale_address(node),
+        "impact": hanging_on(node),
     }
 
 
@@ -76,6 +78,7 @@ def _of_edge(topology: Topology, by_id: dict[str, Node], wanted: str) -> dict[st
         "target": by_id.get(edge.target),
         "stale": _is_old(edge.as_of, topology),
         "between": network_and_queue(edge),
+        "impact": hanging_on(edge),
     }
 
 

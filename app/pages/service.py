@@ -16,7 +16,9 @@ from app.model.inventory import Autoscaler, Inventory, Pod, Revision, Workload
 from app.pages import charts, freshness, timerange
 from app.pages import format as form
 from app.pages.fragments import fragment
+from app.pages.impact import hanging_on
 from app.pages.shell import node_href
+from app.understand import limits
 from app.web.access import requires
 from app.web.headers import allow_charts
 from app.web.services import services
@@ -79,6 +81,8 @@ def service_verdict() -> dict[str, Any]:
         "workload": workload,
         "autoscaler": _autoscaler(node, workload),
         "scale": scale_address(node),
+        "impact": hanging_on(node),
+        "own_limits": _own_limits(node),
         "known_to_kubernetes": node.workload is not None,
     }
 
@@ -142,10 +146,17 @@ def _numbers(node: Node) -> list[tuple[str, str, str]]:
     return [
         ("rate in", form.rate(node.rps), bad if "volume" in codes else ""),
         ("errors", form.ratio(node.error_ratio, requests=node.requests), bad if "error" in codes else ""),
-        ("p50", form.latency(late.p50), ""),
-        ("p95", form.latency(late.p95), bad if "latency" in codes else ""),
-        ("p99", form.latency(late.p99), ""),
+        ("p50", form.quantile(late, "p50"), ""),
+        ("p95", form.quantile(late, "p95"), bad if "latency" in codes else ""),
+        ("p99", form.quantile(late, "p99"), ""),
     ]
+
+
+def _own_limits(node: Node) -> list[str]:
+    """What the configuration changes in the limits that this node is judged by."""
+    book = limits.RuleBook(services().config.health.rules)
+    subject = limits.Subject(node.cluster, node.namespace or "", node.name, node.kind.value)
+    return limits.told(book.own(subject)) if book.rules else []
 
 
 def _is_stale(node: Node) -> bool:

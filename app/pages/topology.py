@@ -24,7 +24,8 @@ from app.pages.freshness import STALE_AFTER
 from app.pages.topology_query import SORTS, TopologyQuery
 from app.understand.export import FORMATS
 from app.understand.fields import OWN
-from app.understand.origin import BAD, origins
+from app.understand.impact import crossing_words, impact_of_node
+from app.understand.origin import BAD, Origin, origins
 from app.understand.part import DIRECTIONS, GROUPS, Part, listed, mode_of, narrow
 from app.understand.view import select
 from app.web.access import current, requires
@@ -97,7 +98,7 @@ def tidy() -> ResponseReturnValue:
         raise BadInput(sentence, field=name)
     view = select(topology, asked.options, facts_for(services().reader, topology, asked.options))
     name = layouts.name_of(topology.cluster, asked.options, view)
-    changing = view.mode == "problems"
+    changing = layouts.changes(asked.options, view)
     layouts.arrange(services().store, name, view.ids, view.pairs, tidy=True, changing=changing)
     query = urlencode(topology_query.kept(args))
     return redirect("/topology" + (f"?{query}" if query else ""), code=303)
@@ -176,14 +177,29 @@ def answer(topology: Topology) -> str:
     found = origins(topology)
     if not found:
         return _no_origin(topology)
-    first = found[0]
+    first, name = found[0], form.cut(found[0].node.name, 60)
+    where, crossed = _between(first, topology), _crossed(first, topology)
     if first.affected:
-        return (
-            f"Origin is probably {form.cut(first.node.name, 60)}; "
-            f"{form.plural(len(first.affected), 'upstream service')} affected."
-        )
+        affected = form.plural(len(first.affected), "upstream service")
+        return f"Origin is probably {where or name}; {affected} affected{crossed}."
     word = form.mark(first.node.health.status).word
-    return f"{form.cut(first.node.name, 60)} is {word}; nothing upstream is affected."
+    waits = f": it waits on {where}" if where else ""
+    return f"{name} is {word}{waits}; nothing upstream is affected{crossed}."
+
+
+def _between(origin: Origin, topology: Topology) -> str:
+    """The way on which a call of the origin is slow although its callee is not; empty where there is none."""
+    if origin.between is None:
+        return ""
+    names = {node.id: node.name for node in topology.nodes}
+    callee = form.cut(names.get(origin.between.target, "?"), 60)
+    return f"the way from {form.cut(origin.node.name, 60)} to {callee} (network, queue or pool)"
+
+
+def _crossed(origin: Origin, topology: Topology) -> str:
+    """How many of the entry requests cross the origin, as the end of a sentence."""
+    share = impact_of_node(topology, origin.node.id).share
+    return f"; {crossing_words(share)} cross it" if share else ""
 
 
 def _no_origin(topology: Topology) -> str:

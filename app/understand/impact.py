@@ -81,7 +81,7 @@ def impact_of_node(topology: Topology, node_id: str) -> Impact:
     waiting = calls.upstream(row, calls.sync)
     callers[row] = False
     reached = calls.reached(node=row)
-    return _impact(topology, calls, reached, callers, direct, waiting, topology.nodes[row].entry_share)
+    return _impact(topology, calls, row, reached, callers, direct, waiting, topology.nodes[row].entry_share)
 
 
 def impact_of_edge(topology: Topology, edge_id: str) -> Impact:
@@ -97,12 +97,14 @@ def impact_of_edge(topology: Topology, edge_id: str) -> Impact:
     if edge.kind is not EdgeKind.SYNC:
         waiting[:] = False
     through = calls.number.get(edge_id)
-    return _impact(topology, calls, calls.reached(edge=through), callers, direct, waiting, edge.entry_share)
+    reached = calls.reached(edge=through)
+    return _impact(topology, calls, row, reached, callers, direct, waiting, edge.entry_share)
 
 
 def _impact(
     topology: Topology,
     calls: _Calls,
+    row: int,
     reached: _Reached,
     callers: Bools,
     direct: Bools,
@@ -116,7 +118,7 @@ def _impact(
         if nodes[i].kind is not NodeKind.CLIENT
     ]
     found.sort(key=lambda one: (one.node.health.status.rank, -(one.share or 0.0), one.node.id))
-    estimated, entries = calls.entered(reached)
+    estimated, entries = calls.entered(reached, row)
     share = estimated if traced is None else traced
     suffering = (nodes[i] for i in np.flatnonzero(waiting).tolist())
     return Impact(
@@ -152,6 +154,7 @@ class _Calls:
         self.rate = np.array([edge.rps or 0.0 for edge in edges], dtype=np.float64)
         self.all = np.ones(len(edges), bool)
         self.sync: Bools = np.array([edge.kind is EdgeKind.SYNC for edge in edges], dtype=bool)
+        self.cluster = np.array([node.cluster for node in topology.nodes])
         own = np.array([node.rps or 0.0 for node in topology.nodes], dtype=np.float64)
         client = np.array([node.kind is NodeKind.CLIENT for node in topology.nodes], dtype=bool)
         service = np.array([node.kind is NodeKind.SERVICE for node in topology.nodes], dtype=bool)
@@ -201,11 +204,15 @@ class _Calls:
         """The share of a node's requests that cross the element; None for those that begin requests themselves."""
         return None if self.begins[row] else float(reached.nodes[row])
 
-    def entered(self, reached: _Reached) -> tuple[float | None, list[tuple[int, float, float]]]:
-        """The share of all entry requests that cross the element, and (node, rps, share) of each entry touched."""
+    def entered(self, reached: _Reached, row: int) -> tuple[float | None, list[tuple[int, float, float]]]:
+        """The share of all entry requests of the cluster of node `row` that cross the element, and (node, rps, share)
+        of each entry touched.
+        """
         first, count = self.begins[self.source], len(self.row)
         at, rate = self.target[first], self.rate[first]
-        weight = self.enters + np.bincount(at, rate, minlength=count)
+        weight = np.where(
+            self.cluster == self.cluster[row], self.enters + np.bincount(at, rate, minlength=count), 0.0
+        )
         crossing = self.enters * reached.nodes
         crossing += np.bincount(at, rate * reached.calls[first], minlength=count)
         total = float(weight.sum())
@@ -224,7 +231,7 @@ def _crossing(impact: Impact) -> Iterable[str]:
     if impact.share is None:
         return
     how = "by traces" if impact.basis is Basis.TRACES else "estimated from call rates"
-    yield f"{share_words(impact.share)} of entry requests cross it ({how})"
+    yield f"{crossing_words(impact.share)} cross it ({how})"
 
 
 def _called(callers: tuple[Affected, ...]) -> str:
@@ -240,6 +247,14 @@ def _called(callers: tuple[Affected, ...]) -> str:
     if queued:
         parts.append(f"{queued} {'service reaches' if queued == 1 else 'services reach'} it through queues")
     return " and ".join(parts) or "no service calls it"
+
+
+def crossing_words(share: float) -> str:
+    """`62 % of entry requests`, `all entry requests`."""
+    if share <= 0:
+        return "no entry requests"
+    words = share_words(share)
+    return f"{words} entry requests" if words == "all" else f"{words} of entry requests"
 
 
 def share_words(share: float) -> str:

@@ -111,6 +111,28 @@ class RuleBook:
         return Own(**values) if fitting else NONE
 
 
+def told(own: Own) -> list[str]:
+    """What rules changed, one phrase per limit: `errors degraded at 5 %`."""
+    shares = (
+        ("errors degraded at", own.errors_degraded),
+        ("errors failing at", own.errors_failing),
+        ("volume judged below", own.volume_drop),
+    )
+    seconds = (("p95 degraded at", own.latency_degraded), ("p95 failing at", own.latency_failing))
+    times = (
+        ("p95 degraded at", own.latency_ratio_degraded),
+        ("p95 failing at", own.latency_ratio_failing),
+    )
+    found = [f"{words} {value * 100:g} %" for words, value in shares if value is not None]
+    found += [f"{words} {value * 1000:g} ms" for words, value in seconds if value is not None]
+    found += [f"{words} {value:g} times the usual" for words, value in times if value is not None]
+    if own.min_requests is not None:
+        found.append(f"judged from {own.min_requests:g} requests on")
+    if own.judge is not None:
+        found.append(f"judged by {', '.join(own.judge)}" if own.judge else "judged by its pods alone")
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Limits of n elements in columns; those of two levels (degraded, failing) have shape (2, n).

@@ -33,7 +33,7 @@ def test_the_first_line_names_the_origin_and_what_only_suffers(empty_site):
     fleet = make_fleet(clock.now(), gateway=HealthStatus.FAILING)
     show(empty_site.store, fleet)
     page = reader_of(empty_site)("/topology")
-    assert page.text("h1") == "Origin is probably order; 1 upstream service affected."
+    assert page.text("h1") == "Origin is probably order; 1 upstream service affected; 13 % of entry requests cross it."
     assert "order: errors 12 %, usually 0.1 % (1 upstream)" in page.text("section", id="f-topology-answer")
 
 
