@@ -13,6 +13,7 @@ import gzip
 import math
 import random
 import sys
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,14 +26,15 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from app import clock
 from app.model.fleet import NodeKind
 from app.model.series import Window
-from bench.harness import compare, growth, load, provenance, sizes
+from bench.harness import compare, growth, load, own_rss, provenance, sizes
 from bench.naive import spans as naive
 from collectors.otlp import OtlpCollector
-from collectors.otlp_body import PROTOBUF
+from collectors.otlp_body import PROTOBUF, Full
 
 NOW = datetime(2026, 11, 23, 12, 0, 5, tzinfo=UTC)
 PER_BODY = 8192
 SPANS, SECONDS, SDK_SECONDS = 131_072, 10, 5
+BURST = 8 * SPANS
 SERVER, CLIENT = 2, 3
 
 
@@ -173,12 +175,73 @@ def case(name, services, *, stores):
     spans, edges = counted(content), same(content)
     found = compare(name, lambda: naive.edges_of(content), lambda: chosen(content))
     rate = [spans / way[1] / 1e3 for way in (found.naive, found.chosen)]
-    first = content[: max(len(content) // 10, 1)]
-    grown = growth([(counted(first), least(first)), (spans, found.chosen[0])])
     print(
         f"{found}\n    {spans:,} spans, {edges:,} edges: "
-        f"naive {rate[0]:.0f} k/s  chosen {rate[1]:.0f} k/s  x{found.ratio:.1f}  {grown}"
+        f"naive {rate[0]:.0f} k/s  chosen {rate[1]:.0f} k/s  x{found.ratio:.1f}"
     )
+
+
+def curve(services):
+    """Our way at 1, 3 and 10 times the spans of one fleet: the cost of a span must stay what it is."""
+    points = []
+    for times in (1, 3, 10):
+        content = bodies(services, SPANS // 4 * times, seed=times, stores=True)
+        points.append((counted(content), least(content)))
+    shown = "  ".join(f"{spans:,}: {spans / seconds / 1e3:.0f} k/s" for spans, seconds in points)
+    print(f"spans at 1x 3x 10x, {services:,} services       {shown}  {growth(points)}")
+
+
+def burst(services):
+    """A million spans and more at once by eight senders that come back when they are told to: none is lost."""
+    content, many = bodies(services, SPANS, stores=True), BURST // SPANS
+    sent = [(renewed(body, number), counted([body])) for number in range(many) for body in content]
+    collector, taken, refused = OtlpCollector("bench", max_body_bytes=64 << 20), [], []
+
+    def send(mine):
+        for body, spans in mine:
+            while not (accepted := offer(collector, body)):
+                refused.append(spans)
+                time.sleep(0.05)
+            taken.append(accepted)
+
+    began, cpu = time.perf_counter(), time.process_time()
+    threads = [threading.Thread(target=send, args=(sent[at::8],)) for at in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with clock.frozen_at(NOW):
+        witness = collector.pull(Window(NOW - timedelta(seconds=60), NOW)).witnesses[0]
+    wall, cpu = time.perf_counter() - began, time.process_time() - cpu
+    once = chosen(content).witnesses[0]
+    assert sum(taken) == sum(spans for _, spans in sent), "the answers told of other spans than were sent"
+    assert witness.nodes.requests.sum() == once.nodes.requests.sum() * many, "requests were lost"
+    assert witness.edges.requests.sum() == once.edges.requests.sum() * many, "calls were lost"
+    print(
+        f"burst, {services:,} services                      {sum(taken):,} spans in {wall:.1f} s "
+        f"({sum(taken) / cpu / 1e3:.0f} k/CPU-s), {sum(refused):,} refused with word to come back, "
+        f"0 of {witness.edges.requests.sum():,.0f} calls lost  rss {own_rss():.0f} MB"
+    )
+
+
+def offer(collector, body):
+    """How many spans of a body were taken; 0 = come back later."""
+    try:
+        with clock.frozen_at(NOW):
+            return collector.ingest(body, PROTOBUF, "gzip").accepted
+    except Full:
+        return 0
+
+
+def renewed(body, number):
+    """The same spans in traces of their own, as `number` tells them apart; untouched for 0."""
+    if not number:
+        return body
+    request = ExportTraceServiceRequest.FromString(gzip.decompress(body))
+    for group in request.resource_spans:
+        for span in group.scope_spans[0].spans:
+            span.trace_id = bytes((number,)) + span.trace_id[1:-1] + bytes((span.trace_id[-1] ^ number,))
+    return gzip.compress(request.SerializeToString(), 1)
 
 
 def counted(content):
@@ -208,6 +271,8 @@ def main():
     for services in sizes():
         case(f"spans {services:,} services", services, stores=False)
     case(f"spans {services:,} services, one in ten asked", services, stores=True)
+    curve(services)
+    burst(services)
     print(load())
 
 
