@@ -105,17 +105,17 @@ def test_zoom_and_places_survive_a_refresh(visit, served):
     page = drawn(visit("/topology"))
     page.get_by_role("button", name="Zoom in").click()
     page.get_by_role("button", name="Move left").click()
-    box = page.locator("#map > svg").get_attribute("viewBox")
+    box = page.locator("#map .scene").get_attribute("transform")
     place = node(page, "order").get_attribute("transform")
     fleet = make_fleet(clock.now(), order=HealthStatus.HEALTHY)
     known = replace(make_service("brand-new", clock.now()), workload=None)
     show(served.site.store, replace(fleet, nodes=(*fleet.nodes, known)))
     expect(node(page, "order")).to_have_attribute("data-health", "healthy")
     expect(node(page, "brand-new")).to_have_count(1)
-    assert page.locator("#map > svg").get_attribute("viewBox") == box
+    assert page.locator("#map .scene").get_attribute("transform") == box
     assert node(page, "order").get_attribute("transform") == place
     page.get_by_role("button", name="Fit").click()
-    assert page.locator("#map > svg").get_attribute("viewBox") != box
+    assert page.locator("#map .scene").get_attribute("transform") != box
 
 
 def test_found_nodes_stand_out_and_hidden_ones_go(visit):

@@ -39,7 +39,7 @@ export function picture(svg, view, world) {
   const originals = svg.querySelectorAll("*"), copies = copy.querySelectorAll("*"), colours = new Colours(svg);
   originals.forEach((original, i) => colours.bake(original, copies[i]));
   for (const one of copy.querySelectorAll(".hit")) one.remove();
-  for (const use of copy.querySelectorAll("use")) use.replaceWith(inlined(use, colours));
+  copy.querySelector(".scene")?.removeAttribute("transform");
   for (const link of copy.querySelectorAll("a")) link.replaceWith(plain(link));
   view.edges.id.forEach((id, i) => told(copy.querySelector(`.edge[data-id="${CSS.escape(id)}"]`),
     `${view.nodes.name[view.edges.source[i]]} to ${view.nodes.name[view.edges.target[i]]}, ${view.edges.protocol[i]}, ${words(view.edges, i)}`));
@@ -71,21 +71,6 @@ function plain(link) {
   group.append(...link.childNodes);
   told(group, link.getAttribute("aria-label") ?? "");
   return group;
-}
-
-/** A mark of the page's sprite, drawn where it is used. @param {Element} use @param {Colours} colours */
-function inlined(use, colours) {
-  const symbol = document.querySelector(use.getAttribute("href") ?? "");
-  const token = (use.getAttribute("href") ?? "").replace("#h-", "");
-  const part = make("svg", { viewBox: "0 0 16 16", ...Object.fromEntries(["x", "y", "width", "height"].map((name) => [name, use.getAttribute(name) ?? "0"])) });
-  for (const child of symbol?.children ?? []) {
-    const one = /** @type {Element} */ (child.cloneNode(true));
-    for (const name of ["fill", "stroke"]) if (one.getAttribute(name) === "currentColor") one.setAttribute(name, colours.of(`--${token}`));
-    if (one.classList.contains("mark-ink")) one.setAttribute("stroke", colours.of(`--on-${token}`));
-    one.removeAttribute("class");
-    part.append(one);
-  }
-  return part;
 }
 
 /** Computed style as attributes that any viewer of SVG knows. */

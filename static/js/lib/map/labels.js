@@ -2,13 +2,13 @@
 /** Where the texts of edges stand: along their line, clear of nodes and of each other as far as there is room. */
 import { ends } from "./line.js";
 import { HEIGHT, WIDTH } from "./shapes.js";
-import { rate, share, SIGNS, time } from "./words.js";
+import { measure, rate, share, SIGNS, time } from "./words.js";
 
 /** @typedef {import("./draw.js").View} View */
 /** @typedef {{x: number, y: number, w: number, h: number}} Box */
 
 const ALONG = [0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74, 0.18, 0.82];
-const LETTER = 7.2, LINE = 17; // of the labels' font, generously
+const FONT = "13px", LINE = 17; // as in topology.css
 const ORDER = { failing: 0, degraded: 1 };
 const WORST = 10;
 
@@ -36,22 +36,32 @@ export function full({ edges }, i) {
   return told.join(", ");
 }
 
-/** The centre of a text on an edge; `taken` grows by its box. @param {View} view @param {number} i @param {string} text @param {Box[]} taken */
+/** Where a text of an edge stands: beside the middle of its line if that is free, else further along, else above or below both ends.
+ * @param {View} view @param {number} i @param {string} text @param {Box[]} taken grows by the text's box */
 export function spot({ nodes, edges }, i, text, taken) {
-  const s = edges.source[i], t = edges.target[i], w = text.length * LETTER + 6;
+  const s = edges.source[i], t = edges.target[i], w = measure(text, FONT) + 6, half = { w: w / 2, h: LINE / 2 };
   const [x1, y1, x2, y2] = s === t ? [nodes.x[s] + 60, nodes.y[s] - HEIGHT, nodes.x[s] + 60, nodes.y[s] - HEIGHT] : ends(nodes, s, t, false);
-  const boxes = ALONG.map((share) => ({ x: x1 + (x2 - x1) * share - w / 2, y: y1 + (y2 - y1) * share - LINE / 2, w, h: LINE }));
-  const nearby = nodes.id.map((_, n) => ({ x: nodes.x[n] - WIDTH / 2, y: nodes.y[n] - HEIGHT / 2, w: WIDTH, h: HEIGHT }));
-  const cost = (/** @type {Box} */ box) =>
-    3 * taken.filter((other) => meets(box, other)).length + nearby.filter((other) => meets(box, other)).length;
+  const length = Math.hypot(x2 - x1, y2 - y1) || 1, steep = Math.abs(y2 - y1) / length, flat = Math.abs(x2 - x1) / length;
+  const aside = steep * half.w + flat * half.h + 3; // so far from the line that it does not run through the text
+  /** @type {Box[]} */ const boxes = [];
+  const offer = (/** @type {number} */ share, /** @type {number} */ away) => {
+    const x = x1 + (x2 - x1) * share - ((y2 - y1) / length) * away, y = y1 + (y2 - y1) * share + ((x2 - x1) / length) * away;
+    boxes.push({ x: x - half.w, y: y - half.h, w, h: LINE });
+  };
+  const sides = flat > 0.6 ? [-aside, 0, aside] : [0];
+  for (const share of ALONG) for (const away of sides) offer(share, away);
+  for (const away of [1, 2]) for (const side of [-1, 1]) offer(0.5, side * (HEIGHT / 2 + away * LINE));
+  const near = nodes.id.map((_, n) => n).filter((n) => Math.abs(nodes.x[n] - (x1 + x2) / 2) < Math.abs(x2 - x1) / 2 + WIDTH + w
+    && Math.abs(nodes.y[n] - (y1 + y2) / 2) < Math.abs(y2 - y1) / 2 + 3 * HEIGHT);
+  const filled = near.map((n) => ({ x: nodes.x[n] - WIDTH / 2, y: nodes.y[n] - HEIGHT / 2, w: WIDTH, h: HEIGHT }));
   let best = boxes[0], least = Infinity;
   for (const box of boxes) {
-    const found = cost(box);
-    if (found < least) [best, least] = [box, found];
-    if (found === 0) break;
+    const cost = 3 * taken.filter((other) => meets(box, other)).length + filled.filter((other) => meets(box, other)).length;
+    if (cost < least) [best, least] = [box, cost];
+    if (cost === 0) break;
   }
   taken.push(best);
-  return { x: best.x + w / 2, y: best.y + LINE / 2 + 4.5 };
+  return { x: best.x + half.w, y: best.y + half.h + 4.5 };
 }
 
 /** @param {Box} a @param {Box} b */

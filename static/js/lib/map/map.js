@@ -11,7 +11,7 @@ import { Feed } from "./feed.js";
 import { Light } from "./light.js";
 import { Mover } from "./move.js";
 import { Replay } from "./replay.js";
-import { arrows, tell, world } from "./scene.js";
+import { markers, tell, world } from "./scene.js";
 import { nextComponent, start, step } from "./walk.js";
 
 /** @typedef {import("./draw.js").View} View */
@@ -22,8 +22,8 @@ const ASKED = { find: "find", hide: "hide", folded: "folded", opened: "opened" }
 /** @param {HTMLElement} element */
 export function attach(element) {
   const svg = /** @type {SVGSVGElement} */ (element.querySelector("svg[role='group']"));
-  svg.prepend(arrows());
-  const camera = new Camera(svg), drawing = new Drawing(svg), light = new Light(svg, drawing);
+  svg.prepend(markers());
+  const drawing = new Drawing(svg), camera = new Camera(svg, drawing.scene), light = new Light(svg, drawing);
   const mover = new Mover(svg, drawing, camera, element);
   const feed = new Feed(element, (view, since) => { mover.keep(view, since); show(view); });
   const tools = /** @type {HTMLElement[]} */ ([...element.querySelectorAll("[data-map-do]")]);
@@ -123,7 +123,8 @@ export function attach(element) {
     remember("sel", id);
     const kept = [...query()].filter(([name]) => ["at", "from", "to", "tz", "cluster"].includes(name));
     const what = view.nodes.id.includes(id) ? "id" : "edge";
-    openDrawer(`/fragments/topology-panel?${new URLSearchParams([[what, id], ...kept])}`, { focus });
+    const own = element.dataset.panelSrc;  // a page with a panel of its own names it with all it needs but the id
+    openDrawer(own ? `${own}&${new URLSearchParams({ id })}` : `/fragments/topology-panel?${new URLSearchParams([[what, id], ...kept])}`, { focus });
   };
   /** What the address selects is selected again. */
   const reopen = () => {

@@ -26,16 +26,20 @@ export function tell(element, view) {
   if (view.cut.table_first && frame) frame.dataset.view = "table";
 }
 
-/** One arrow head per health colour and size. */
-export function arrows() {
+/** What lines and nodes refer to: an arrow head per health colour and size, and the health marks of the page's sprite. */
+export function markers() {
   const defs = make("defs");
-  for (const token of new Set(Object.values(MARKS))) {
+  for (const token of [...new Set(Object.values(MARKS)), "pale"]) {
     for (const [name, size] of Object.entries(HEADS)) {
       const marker = make("marker", { id: `arrow-${token}-${name}`, class: `arrow mark-${token}`, viewBox: "0 0 10 10", refX: 0.5, refY: 5,
         markerWidth: size, markerHeight: size, markerUnits: "userSpaceOnUse", orient: "auto" });
       marker.append(make("path", { d: "M0 1.2 10 5 0 8.8z" }));
       defs.append(marker);
     }
+    const marker = make("marker", { id: `mark-${token}`, class: `mark-${token}`, viewBox: "0 0 16 16", refX: 8, refY: 8,
+      markerWidth: 17, markerHeight: 17, markerUnits: "userSpaceOnUse" });
+    for (const part of document.getElementById(`h-${token}`)?.children ?? []) marker.append(part.cloneNode(true));
+    defs.append(marker);
   }
   return defs;
 }

@@ -40,6 +40,7 @@ export function label(name, kind) {
 const INVISIBLE = /[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 const LONGEST = 200;
 const ruler = document.createElement("canvas").getContext("2d");
+let family = "";
 /** @type {Map<string, string>} */
 const fitted = new Map();
 
@@ -55,12 +56,17 @@ export function fit(text, room, font) {
   return found;
 }
 
+/** The width of a text in map units. @param {string} text @param {string} font */
+export function measure(text, font) {
+  if (!ruler) return text.length * 9;
+  const whole = `${font} ${family ||= getComputedStyle(document.body).fontFamily}`;
+  if (ruler.font !== whole) ruler.font = whole;
+  return ruler.measureText(text).width;
+}
+
 /** @param {string[]} letters @param {number} room @param {string} font */
 function cut(letters, room, font) {
-  if (!ruler) return letters.slice(0, Math.floor(room / 9)).join("");
-  ruler.font = `${font} ${getComputedStyle(document.body).fontFamily}`;
-  const width = (/** @type {number} */ count) =>
-    ruler.measureText(count < letters.length ? `${letters.slice(0, count).join("")}…` : letters.join("")).width;
+  const width = (/** @type {number} */ count) => measure(count < letters.length ? `${letters.slice(0, count).join("")}…` : letters.join(""), font);
   if (width(letters.length) <= room) return letters.join("");
   let low = 0, high = letters.length - 1;
   while (low < high) {
