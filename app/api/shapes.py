@@ -64,11 +64,12 @@ class HealthRow(TypedDict):
 
 
 class LatencyRow(TypedDict):
-    """Quantiles in seconds."""
+    """Quantiles in seconds; null and a `below`: somewhere under that bound of the histogram's lowest bucket."""
 
     p50: float | None
     p95: float | None
     p99: float | None
+    below: float | None
 
 
 class ReplicasRow(TypedDict):
@@ -79,12 +80,13 @@ class ReplicasRow(TypedDict):
 
 
 class EvidenceRow(TypedDict):
-    """Who says so."""
+    """Who says so, and in `notes` what else it says: response flags, connections, what its numbers include."""
 
     source: str
     as_of: datetime
     rps: float | None
     sampling_ratio: float | None
+    notes: list[str]
 
 
 class WorkloadName(TypedDict):

@@ -154,7 +154,7 @@ def _caption(node: Node, metric: str) -> str:
         return f"{form.ratio(node.error_ratio, requests=node.requests)} now"
     if metric == "heatmap":
         return "requests per second by duration"
-    return f"p95 {form.latency(node.latency.p95)}, p50 {form.latency(node.latency.p50)} now"
+    return f"p95 {form.quantile(node.latency, 'p95')}, p50 {form.quantile(node.latency, 'p50')} now"
 
 
 def _text(moment: datetime) -> str:

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
-from app.model.fleet import HealthStatus
+from app.model.fleet import HealthStatus, Latency
 
 NO_DATA = "no data"
 NO_TRAFFIC = "no traffic"
@@ -106,6 +106,12 @@ def latency(seconds: float | None) -> str:
     if millis < 999.5:
         return f"{millis:.0f} ms"
     return f"{_trim(f'{seconds:.1f}')} s" if seconds < 9.95 else f"{seconds:.0f} s"
+
+
+def quantile(told: Latency, name: str) -> str:
+    """A quantile by its name (p50, p95, p99); `< 100 ms` where only the bound of the lowest bucket is known."""
+    value: float | None = getattr(told, name)
+    return f"< {latency(told.below)}" if value is None and told.below is not None else latency(value)
 
 
 def budget(left: float | None) -> str:

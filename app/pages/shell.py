@@ -177,6 +177,7 @@ _FILTERS = (
     form.rate,
     form.ratio,
     form.latency,
+    form.quantile,
     form.budget,
     form.burn,
     form.count,

@@ -64,7 +64,7 @@ def _lags(node: Node, topology: Topology) -> bool:
 def _tile(node: Node, series: Mapping[str, Mapping[str, spark.Values]], *, stale: bool) -> Tile:
     values = {
         "error_ratio": form.ratio(node.error_ratio, requests=node.requests),
-        "p95": form.latency(node.latency.p95),
+        "p95": form.quantile(node.latency, "p95"),
         "rps": form.rate(node.rps),
     }
     facts = tuple(_fact(node, name, values[name], series[name].get(node.id)) for name in _SERIES)

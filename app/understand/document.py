@@ -142,7 +142,7 @@ def _edge(element: Edge) -> dict[str, Any]:
 
 
 def _latency(latency: Latency) -> dict[str, float | None]:
-    return {"p50": latency.p50, "p95": latency.p95, "p99": latency.p99}
+    return {"p50": latency.p50, "p95": latency.p95, "p99": latency.p99, "below": latency.below}
 
 
 def _evidence(told: Sequence[Evidence]) -> list[dict[str, Any]]:
@@ -152,6 +152,7 @@ def _evidence(told: Sequence[Evidence]) -> list[dict[str, Any]]:
             "as_of": instant(word.as_of),
             "rps": rounded(word.rps),
             "sampling_ratio": word.sampling_ratio,
+            "notes": list(word.notes),
         }
         for word in told
     ]

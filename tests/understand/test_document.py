@@ -44,7 +44,7 @@ def test_the_document_has_the_published_shape():
     }
     assert published.items() <= order.items()
     assert order["health"]["status"] == "healthy"
-    assert order["latency_seconds"].keys() == {"p50", "p95", "p99"}
+    assert order["latency_seconds"].keys() == {"p50", "p95", "p99", "below"}
     (edge,) = found["edges"]
     assert (edge["target"], edge["protocol"]) == ("demo:~database:postgresql@orders-db:5432", "postgresql")
     assert edge["latency_seconds"] == {"p50": None, "p95": None, "p99": None}
