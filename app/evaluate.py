@@ -10,7 +10,7 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from app.config import HealthRule
-from app.layouts import arrange, view_name
+from app.layouts import arrange, changes, name_of
 from app.model.fleet import Freshness, Snapshot
 from app.model.series import Window
 from app.store import frames, live, snapshots, sources, traces
@@ -19,15 +19,17 @@ from app.understand.baseline import HORIZON, Past
 from app.understand.freshness import Patience, judged
 from app.understand.identity import AnyRule, Resolver
 from app.understand.limits import RuleBook
+from app.understand.part import TROUBLE
 from app.understand.past import frame_of
 from app.understand.season import Season, hour_of
 from app.understand.topology import Assembly, build
 from app.understand.usual import Baselines
-from app.understand.view import select
+from app.understand.view import ViewOptions, select
 
 log = logging.getLogger("quarterdeck.evaluate")
 
 _MINUTE, _HOUR = timedelta(minutes=1), timedelta(hours=1)
+_OPENED = ViewOptions(mode="auto")  # what the topology page shows when nothing else is asked for
 _CLUSTERS = 256  # clusters whose last hour one process keeps at hand
 
 
@@ -37,8 +39,8 @@ class _Usual:
 
     `past` is the last hour, `season` the former hours that are like this one, `coming` those of the next while
     they are read. `gaps` are the minutes that no frame covered when they were read: once one is back-filled, all
-    is reread. `book` holds the configured limits, `placed` are the nodes that were given places, `since` is the
-    moment of the first tick.
+    is reread. `book` holds the configured limits, `placed` are the nodes that were given places and what was bad
+    then, `since` is the moment of the first tick.
     """
 
     past: Past = field(default_factory=Past)
@@ -100,12 +102,21 @@ def tick(
 
 
 def _place(store: Store, built: Assembly) -> None:
-    """Give new nodes of the cluster's own drawing a place, so that no page has to wait for one."""
-    usual, ids = _usual(store, built.topology.cluster), frozenset(built.node_ids)
-    if usual.placed != ids:
-        drawn = select(built.topology)
-        arrange(store, view_name(built.topology.cluster), drawn.ids, drawn.pairs)
-        usual.placed = ids
+    """Give new nodes of the drawing that the page opens with a place, so that no page has to wait for one."""
+    topology = built.topology
+    usual = _usual(store, topology.cluster)
+    bad = (
+        f"! {one.id}"
+        for part in (topology.nodes, topology.edges)
+        for one in part
+        if one.health.status in TROUBLE
+    )
+    seen = frozenset(built.node_ids).union(bad)
+    if usual.placed != seen:
+        drawn = select(topology, _OPENED)
+        name = name_of(topology.cluster, _OPENED, drawn)
+        arrange(store, name, drawn.ids, drawn.pairs, changing=changes(_OPENED, drawn))
+        usual.placed = seen
 
 
 def _read(

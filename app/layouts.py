@@ -36,8 +36,9 @@ log = logging.getLogger("quarterdeck.layouts")
 DEADLINE = 5.0  # seconds a job may take before its process is killed
 QUICK_DEADLINE = 2.0
 REDRAWN_ABOVE = 0.30  # share of new nodes at which a view is laid out anew
-ANOTHER_ABOVE = 0.70  # the same of a view that shows others from time to time
-MOST_KEPT = 900  # places of such a view, before those of nodes that are away are given up
+MOST_KEPT = (
+    900  # places of a view that shows others from time to time, before those of the others are given up
+)
 _CHILD = (sys.executable, "-m", "app.understand.layout_child")
 _places = msgspec.msgpack.Decoder(list[tuple[float, float]])
 
@@ -158,12 +159,19 @@ def view_name(cluster: str, group: str = "none", focus: str | None = None) -> st
     return cluster if group == "none" else f"{cluster}|{group}"
 
 
+def changes(asked: ViewOptions, view: View) -> bool:
+    """Whether what a view shows depends on what is bad now."""
+    return view.mode == "problems" or asked.errors
+
+
 def name_of(cluster: str, asked: ViewOptions, view: View) -> str:
-    """The name of the drawing that shows a view; trees, paths and problems have their own."""
+    """The name of the drawing that shows a view; trees, paths, errors and problems have their own."""
     if asked.focus and asked.target:
         return f"{cluster}|path|{asked.focus}|{asked.target}"
     if asked.focus and asked.direction != "any":
         return f"{cluster}|{asked.direction}|{asked.focus}"
+    if asked.errors and not asked.focus:
+        return view_name(f"{cluster}|errors", asked.group)
     if asked.focus or view.mode == "all":
         return view_name(cluster, asked.group, asked.focus)
     return view_name(f"{cluster}|{'overview' if view.calm else 'problems'}", asked.group)
@@ -196,7 +204,7 @@ def map_document(
         process=process,
         tidy=tidy,
         still=still,
-        changing=view.mode == "problems",
+        changing=changes(asked, view),
     )
     return map_view(
         topology,
@@ -226,8 +234,8 @@ def arrange(
 
     Known nodes stay where they are. All is laid out anew when the view was never drawn, when more than
     REDRAWN_ABOVE of its nodes are new (unless `still`), or when `tidy`; pinned nodes stay even then.
-    `changing`: the view shows others from time to time; then places of those that are away stay theirs, and
-    only a view of which hardly a node is known is laid out anew. Raises StoreError.
+    `changing`: the view shows others from time to time; then the places of those that are away stay theirs.
+    Raises StoreError.
     """
     pairs = list(edges)
     with store.reading() as session:
@@ -236,8 +244,7 @@ def arrange(
     new = [key for key in ids if key not in known]
     if not new and not tidy:
         return Drawing(known)
-    limit = ANOTHER_ABOVE if changing else REDRAWN_ABOVE
-    redrawn = len(new) > limit * len(ids) and not (still and stored)
+    redrawn = len(new) > REDRAWN_ABOVE * len(ids) and not (still and stored)
     if tidy or redrawn:
         found, approximate = _anew(ids, pairs, process or shared())
     else:

@@ -19,6 +19,7 @@ MAX_NODES = 300
 MAX_EDGES = 1000
 FURTHEST = 100  # hops that mean "as far as it goes"
 HOPS_OF_TROUBLE = 2
+MOST_OF_TROUBLE = 200  # nodes that problems-first draws, groups included, as long as fewer hops get there
 DIRECTIONS = ("any", "up", "down", "both")
 MODES = ("auto", "problems", "all")
 GROUPS = ("none", "namespace", "team", "cluster")
@@ -223,22 +224,22 @@ def _between(focus: str, target: str, edges: list[Edge]) -> dict[str, int]:
 
 
 def distances(
-    start: str | Iterable[str],
+    start: str | Mapping[str, int],
     edges: Iterable[Edge],
     *,
     up: bool = True,
     down: bool = True,
     most: int = FURTHEST,
 ) -> dict[str, int]:
-    """Hops from a node (or from the nearest of several): `up` against the calls, `down` along them."""
+    """Hops from a node (or from several with a lead each): `up` against the calls, `down` along them."""
     near: dict[str, list[str]] = defaultdict(list)
     for edge in edges:
         if down:
             near[edge.source].append(edge.target)
         if up:
             near[edge.target].append(edge.source)
-    border = [start] if isinstance(start, str) else list(start)
-    hops = dict.fromkeys(border, 0)
+    hops = {start: 0} if isinstance(start, str) else dict(start)
+    border = sorted(hops, key=lambda key: hops[key])
     for node in border:
         if hops[node] >= most:
             break
@@ -272,13 +273,16 @@ def mode_of(topology: Topology, asked: ViewOptions) -> str:
 
 
 def trouble(topology: Topology, most: int) -> Trouble:
-    """What is bad and what is within two hops of it; fewer hops where that is more than `most` nodes."""
+    """What is bad and what is within two hops of it; fewer hops where that is more than `most` nodes.
+
+    Both ends of a bad connection are one hop away from it.
+    """
     bad = [node.id for node in topology.nodes if node.health.status in TROUBLE]
     lines = [edge for edge in topology.edges if edge.health.status in TROUBLE]
-    seeds = dict.fromkeys([*bad, *(end for edge in lines for end in (edge.source, edge.target))])
-    away = distances(seeds, topology.edges, most=HOPS_OF_TROUBLE)
+    ends = {end: 1 for edge in lines for end in (edge.source, edge.target)}
+    away = distances(ends | dict.fromkeys(bad, 0), topology.edges, most=HOPS_OF_TROUBLE)
     hops = HOPS_OF_TROUBLE
-    while hops and sum(hop <= hops for hop in away.values()) > most:
+    while hops > 1 and sum(hop <= hops for hop in away.values()) > most:
         hops -= 1
     known = {node.id for node in topology.nodes}
     ids = frozenset(key for key, hop in away.items() if hop <= hops and key in known)

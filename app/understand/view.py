@@ -21,6 +21,7 @@ from app.understand.part import (
     FURTHEST,
     MAX_EDGES,
     MAX_NODES,
+    MOST_OF_TROUBLE,
     TROUBLE,
     Found,
     Part,
@@ -110,7 +111,7 @@ def select(
     homes = fold_home(nodes, part.topology.edges, asked.group)
     first = None
     if mode_of(part.topology, asked) == "problems":
-        first = trouble(part.topology, asked.max_nodes - len(set(homes.values())))
+        first = trouble(part.topology, min(MOST_OF_TROUBLE, asked.max_nodes) - len(set(homes.values())))
         why.append(_in_words(part.topology, first, _BY.get(asked.group, asked.group)))
     kept = _visible_alone(nodes, asked, part, first)
     members: dict[str, list[Node]] = defaultdict(list)
@@ -157,11 +158,14 @@ def _in_words(topology: Topology, first: Trouble, by: str) -> str:
     fleet = f"{services_of(topology.nodes)} services"
     if not first.ids:
         return f"{fleet}, none failing or degraded; shown: every {by} as one, and what stands alone"
-    bad = f"{first.nodes} with problems"
-    if first.edges and not first.nodes:
-        bad = f"{first.edges} connections with problems"
-    around = f" and what is within {first.hops} hop{'s' * (first.hops > 1)}" if first.hops else ""
-    return f"{fleet}; shown: {bad}{around}; what they touch beyond is folded by {by}"
+    bad = [
+        f"{n} {noun}{'s' * (n > 1)}" for n, noun in ((first.nodes, "node"), (first.edges, "connection")) if n
+    ]
+    around = f"{first.hops} hop{'s' * (first.hops > 1)}"
+    return (
+        f"{fleet}; shown: {' and '.join(bad)} with problems and what is within {around};"
+        f" what they touch beyond is folded by {by}"
+    )
 
 
 def _visible_alone(nodes: Sequence[Node], asked: ViewOptions, part: Part, first: Trouble | None) -> set[str]:
