@@ -47,7 +47,7 @@ def test_the_document_has_the_published_shape():
     assert order["latency_seconds"].keys() == {"p50", "p95", "p99", "below"}
     (edge,) = found["edges"]
     assert (edge["target"], edge["protocol"]) == ("demo:~database:postgresql@orders-db:5432", "postgresql")
-    assert edge["latency_seconds"] == {"p50": None, "p95": None, "p99": None}
+    assert edge["latency_seconds"] == {"p50": None, "p95": None, "p99": None, "below": None}
     assert edge["evidence"] == [
         {"source": "server-metrics", "as_of": "2026-11-23T12:00:00Z", "rps": 1, "sampling_ratio": 1.0}
     ]
