@@ -100,7 +100,15 @@ class Columns:
 def mix(trace_id: bytes, span_id: bytes) -> int:
     """The key of one span, as the columns hold it."""
     low = np.frombuffer(trace_id[8:16], np.uint64)
-    return int((np.frombuffer(span_id, np.uint64) ^ (low * _ODD))[0])
+    return int((np.frombuffer(span_id, np.uint64) ^ spread(low))[0])
+
+
+def spread(trace: U64) -> U64:
+    """The low halves of trace ids as numbers that differ in all their bits, also where ids are counted up."""
+    mixed = (trace ^ (trace >> np.uint64(32))) * _ODD
+    mixed ^= mixed >> np.uint64(29)
+    found: U64 = mixed * _ODD
+    return found
 
 
 def batch_of(
@@ -122,7 +130,7 @@ def batch_of(
     named = np.array([found.service is not None for found in origins], bool)[origin]
     fine = ids_ok & times_ok & named
     keep = np.flatnonzero(fine)
-    mixed = trace[:, 1] * _ODD
+    mixed = spread(trace[:, 1])
     batch = Batch(
         rows=rows,
         origins=tuple(origins),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from app.model.fleet import Crossings, Ints
 from app.model.series import Floats
+from collectors.span_columns import spread
 from collectors.span_fields import I64, U64
 from collectors.span_ledger import STEP_NS
 
@@ -22,7 +23,6 @@ U32 = NDArray[np.uint32]
 KEPT_STEPS = 60
 _MOST = 40_000  # (trace, edge) pairs: some thousand traces, and a few milliseconds to add them up
 _ALL = 1 << 32
-_SPREAD = np.uint64(0x9E3779B97F4A7C15)
 _ROOT, _ORPHAN = 0, 1
 
 # A place where a trace enters; rank: a root span tells better than one whose parent never came.
@@ -32,7 +32,7 @@ Entries = NDArray[np.void]
 
 def short(trace: U64) -> U32:
     """The low halves of trace ids as evenly spread numbers of 32 bits."""
-    found: U32 = ((trace * _SPREAD) >> np.uint64(32)).astype(np.uint32)
+    found: U32 = (spread(trace) >> np.uint64(32)).astype(np.uint32)
     return found
 
 
