@@ -245,8 +245,9 @@ def _called(callers: tuple[Affected, ...]) -> str:
         some = f", {direct} of them directly" if direct < len(waiting) else ""
         parts.append(f"{len(waiting)} {noun} {verb} it{some}")
     if queued:
-        parts.append(f"{queued} {'service reaches' if queued == 1 else 'services reach'} it through queues")
-    return " and ".join(parts) or "no service calls it"
+        noun, verb = ("service", "reaches") if queued == 1 else ("services", "reach")
+        parts.append(f"{queued} {'more' if waiting else noun} {verb} it through queues")
+    return "; ".join(parts) or "no service calls it"
 
 
 def crossing_words(share: float) -> str:

@@ -99,6 +99,7 @@ class Elements:
     pods: what Kubernetes says. talks: calls others now. without_numbers: the verdict (index into the order
     healthy, degraded, failing, unknown, idle) where nobody gives numbers. server_fine: the callee's p95 where
     the callee is as quick as usual, else NaN. own: limits of the configuration, none or one per element.
+    compared: sources count the same thing, so that they may be held against each other.
     """
 
     ids: Sequence[str]
@@ -110,6 +111,7 @@ class Elements:
     without_numbers: Index
     server_fine: Floats
     own: Sequence[Own] = ()
+    compared: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ def judge(setting: Setting, elements: Elements) -> Judged:
     verdicts = _verdicts(setting, columns, marks, level, pods, elements.without_numbers)
     held = _held(setting, marks, verdicts)
     disagreeing = disagreement(columns, setting.testimonies, setting.limits)
-    disagreeing.found[:] &= signals.volume_judged  # counts kept in memory start from nothing
+    disagreeing.found[:] &= elements.compared & signals.volume_judged  # counts in memory start from nothing
     made = _Judgement(setting, elements, signals, grades, limits, disagreeing)
     states = [
         Health(status, _moment(mark.since), _reasons(made, i, status))

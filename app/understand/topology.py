@@ -194,6 +194,7 @@ class _Judged:
             without_numbers=_without_numbers(cluster, merged, talks, pods, kubernetes, states),
             server_fine=np.full(len(node_ids), np.nan),
             own=_own_of_nodes(book, cluster, merged),
+            compared=False,  # one source counts HTTP requests, another everything that a service receives
         )
         judged = judge(setting, nodes)
         edges = Elements(

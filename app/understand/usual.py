@@ -29,7 +29,7 @@ class Basis(IntEnum):
 
 _WORDS = {
     Basis.HOUR_AGO: "in the last hour",
-    Basis.BEFORE: "before",
+    Basis.BEFORE: "before it got worse",
     Basis.HOUR_OF_DAY: "at this hour",
     Basis.HOUR_OF_WEEK: "at this hour of the week",
 }

@@ -6,31 +6,11 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from app.model.fleet import Frame
-from app.model.series import BUCKETS, histogram
+from app.model.series import BUCKETS
 from app.understand.baseline import ENOUGH, HORIZON, RECENT, Past
+from app.understand.usual import Basis
 from tests.support.fleets import MINUTE, NOON
-
-
-def frame(
-    i: int, *, p95: float = 0.1, requests: float = 600.0, failed: float = 0.0, health: str = "healthy"
-) -> Frame:
-    latency = np.zeros((1, BUCKETS)) if np.isnan(requests) else (histogram(np.array([p95])) * requests)[None]
-    none = np.zeros(0)
-    return Frame(
-        "demo",
-        NOON + i * MINUTE,
-        MINUTE,
-        ("a",),
-        np.array([requests]),
-        np.array([failed]),
-        latency,
-        (),
-        none,
-        none,
-        np.zeros((0, BUCKETS)),
-        (health,),
-    )
+from tests.support.minutes import frame
 
 
 def past(frames) -> Past:
@@ -127,3 +107,28 @@ def test_names_that_pass_through_are_forgotten_and_the_others_keep_their_usual()
     found.add(NOON + 70 * MINUTE, frame(70))
     assert found.baselines().keys() == {"a"}
     assert found.baselines()["a"].rps == 10
+
+
+def test_a_noisy_past_has_a_spread_and_a_floor_of_volume():
+    noisy = past(
+        [frame(i, p95=0.1 * (1 + i % 3), requests=600.0 * (1 + i % 3)) for i in range(30)]
+    ).baselines()["a"]
+    assert noisy.p95_spread > 0.1
+    assert noisy.rps_floor < 0
+    calm = past([frame(i) for i in range(30)]).baselines()["a"]
+    assert (calm.p95_spread, calm.rps_floor) == (0, pytest.approx(10))
+
+
+def test_the_last_minutes_have_counts_and_a_middle_latency():
+    frames = [frame(i) for i in range(30)] + [frame(30 + i, p95=0.4, failed=60.0) for i in range(5)]
+    usual = past(frames).baselines()["a"]
+    assert (usual.requests_5m, usual.failed_5m) == (3000, 300)
+    assert usual.p95_5m == pytest.approx(0.4, rel=0.25)
+    assert usual.p95_15m == pytest.approx(0.1, rel=0.25)
+
+
+def test_a_baseline_of_before_the_trouble_says_so():
+    found = past(
+        [*(frame(i) for i in range(20)), *(frame(i, p95=3.0, health="failing") for i in range(20, 30))]
+    )
+    assert found.baselines()["a"].p95_basis == Basis.BEFORE

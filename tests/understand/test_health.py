@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -7,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.config import HealthRule
 from app.model.fleet import EvidenceKind, HealthStatus
 from app.understand import wilson
 from app.understand.health import Signals, grade, hold
 from app.understand.identity import Resolver
+from app.understand.limits import RuleBook
 from app.understand.memory import Mark
 from app.understand.reasons import durations, percent
 from app.understand.topology import build
@@ -137,6 +140,45 @@ def test_what_is_held_ends_only_well_below_its_threshold():
     assert level(p95=0.148, held=0) is HEALTHY
     assert level(p95=0.148, held=1) is DEGRADED
     assert level(p95=0.138, held=1) is HEALTHY
+
+
+@pytest.mark.parametrize(
+    ("p95", "usual", "spread", "reading"),
+    [(0.30, 0.10, 0.08, HEALTHY), (0.35, 0.10, 0.08, FAILING), (0.16, 0.10, 0.0, DEGRADED)],
+)
+def test_what_noise_explains_is_no_finding(p95, usual, spread, reading):
+    assert level(p95=p95, usual_p95=usual, p95_spread=spread) is reading
+
+
+def test_a_drop_within_the_noise_is_no_finding():
+    assert level(rps=2, usual_rps=10, rps_floor=1.0, requests=120) is HEALTHY
+    assert level(rps=2, usual_rps=10, rps_floor=8.0, requests=120) is DEGRADED
+
+
+SLOW_ERRORS = {"requests_15m": 900, "failed_15m": 18, "requests_5m": 300, "failed_5m": 6}
+
+
+def test_a_slow_burn_of_errors_is_seen_where_a_minute_is_too_short_to_be_sure():
+    assert level(requests=60, failed=1) is HEALTHY
+    assert level(requests=60, failed=1, **SLOW_ERRORS) is DEGRADED
+
+
+def test_a_slow_window_does_not_hold_up_what_the_minute_refutes():
+    assert level(requests=1000, failed=0, **SLOW_ERRORS | {"failed_15m": 300}) is HEALTHY
+    assert level(requests=60, failed=0, **SLOW_ERRORS | {"failed_5m": 0}) is HEALTHY
+
+
+SLOW_LATENCY = {"requests_15m": 900, "p95_15m": 0.16, "p95_5m": 0.17}
+
+
+def test_a_slow_burn_of_latency_is_seen_across_noisy_minutes():
+    assert level(p95=0.145, **SLOW_LATENCY) is DEGRADED
+    assert level(p95=0.11, **SLOW_LATENCY) is HEALTHY
+    assert level(p95=0.145, **SLOW_LATENCY | {"p95_5m": 0.12}) is HEALTHY
+
+
+def test_a_service_with_few_requests_a_minute_has_its_latency_judged_over_15():
+    assert level(requests=10, p95=0.5, requests_15m=150, p95_15m=0.4, p95_5m=0.4) is FAILING
 
 
 # Holding -----------------------------------------------------------------------------------------
@@ -334,3 +376,87 @@ def test_an_edge_is_judged_by_its_own_latency():
         )
         memory = found.memory
     assert found.topology.edges[0].health.status is DEGRADED
+
+
+# Beside the thresholds ---------------------------------------------------------------------------
+
+CART, PAY = service("cart"), service("payment")
+CALL = "demo:shop:cart>demo:shop:payment>http"
+
+
+def judged(rows, nodes, usual, *, times=3, rules=(), extra=()):
+    """The topology after some evaluations of the same numbers, two minutes after the first."""
+    memory, found = None, None
+    for i in range(times):
+        now = NOON + timedelta(seconds=5 * i) + (3 * MINUTE if i else timedelta())
+        told = witness(EvidenceKind.CLIENT_METRICS, nodes, rows, as_of=now)
+        more = [snapshot(replace(one, as_of=now), source="traces") for one in extra]
+        found = build(
+            "demo",
+            [snapshot(told), *more],
+            [fresh(as_of=now)],
+            Resolver("demo", (), None),
+            memory,
+            usual,
+            now,
+            book=RuleBook(rules),
+        )
+        memory = found.memory
+    return found.topology
+
+
+def test_a_slow_caller_of_a_server_that_is_as_quick_as_ever_does_not_blame_the_server():
+    usual = {CALL: Baseline(p95=0.09, rps=10), "demo:shop:payment": Baseline(p95=0.08, rps=10)}
+    topology = judged(
+        [edge_row(CART, PAY, 600, p95=0.4, server_p95=0.08)], [node_row(PAY, 600, 0, 0.08)], usual
+    )
+    (reason,) = topology.edges[0].health.reasons
+    assert topology.edges[0].health.status is FAILING
+    assert reason.code == "caller_slow_server_fine"
+    assert reason.message.startswith("server unchanged (p95 ")
+    assert reason.message.endswith("in the last hour: network, queue or pool")
+    assert {node.name: node.health.status for node in topology.nodes}["payment"] is HEALTHY
+
+
+def test_a_server_that_is_slow_itself_is_not_called_unchanged():
+    usual = {CALL: Baseline(p95=0.09, rps=10), "demo:shop:payment": Baseline(p95=0.08, rps=10)}
+    topology = judged(
+        [edge_row(CART, PAY, 600, p95=0.4, server_p95=0.39)], [node_row(PAY, 600, 0, 0.39)], usual
+    )
+    assert topology.edges[0].health.reasons[0].code == "latency_p95_above_baseline"
+
+
+def test_sources_that_disagree_are_told_and_change_no_status():
+    traced = witness(EvidenceKind.TRACES, (), [edge_row(CART, PAY, 3600)], sampling_ratio=0.5)
+    topology = judged([edge_row(CART, PAY, 600)], (), {}, extra=(traced,))
+    (edge,) = topology.edges
+    assert edge.health.status is HEALTHY
+    assert edge.health.reasons[0].message == "client-metrics 10 rps, traces 60 rps: sources disagree"
+
+
+@pytest.mark.parametrize(("requests", "ratio"), [(1100, 0.5), (3600, 0.005), (3600, None)])
+def test_a_small_difference_few_spans_or_an_unknown_sampling_are_no_disagreement(requests, ratio):
+    traced = witness(EvidenceKind.TRACES, (), [edge_row(CART, PAY, requests)], sampling_ratio=ratio)
+    (edge,) = judged([edge_row(CART, PAY, 600)], (), {}, extra=(traced,)).edges
+    assert edge.health.reasons == ()
+
+
+def test_own_limits_hold_for_whom_they_match_and_show_in_reason_and_threshold():
+    rule = HealthRule(match={"name": "payment", "caller": "cart"}, errors_degraded=0.2, errors_failing=0.4)
+    rows, nodes = [edge_row(CART, PAY, 600, 180)], [node_row(PAY, 600, 180)]
+    topology = judged(rows, nodes, {}, times=4, rules=(rule,))
+    (edge,) = topology.edges
+    assert edge.health.status is DEGRADED
+    assert edge.health.reasons[0].message == "errors 30 % (180 of 600 requests), own limit 20 %"
+    assert edge.health.reasons[0].threshold == 0.2
+    assert {node.name: node.health.status for node in topology.nodes}["payment"] is FAILING
+
+
+def test_what_was_usual_before_an_outage_survives_a_restart_in_the_middle_of_it():
+    story = Story()
+    for _ in range(4):
+        story.step(p95=2.0)
+    story.baselines = {}
+    health = [story.step(p95=2.0) for _ in range(6)][-1]
+    assert health.status is FAILING
+    assert health.reasons[0].message.endswith(", usually 0.3 s before it got worse")
