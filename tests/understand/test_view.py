@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
-from app.errors import NotFound
+from app.errors import BadInput, NotFound
 from app.model.fleet import Edge, EdgeKind, Health, HealthStatus, Latency, Node, NodeKind, Topology
+from app.understand.part import listed, narrow
 from app.understand.view import ViewOptions, distances, href, map_view, neighbourhood, select
 from tests.support.fleets import MINUTE, NOON
 
@@ -225,3 +227,120 @@ def test_the_layout_hash_changes_only_with_places_and_nodes():
 )
 def test_links_survive_any_name(one, link):
     assert href(one) == link
+
+
+# Problems first ----------------------------------------------------------------------------------
+
+
+def chain_of(bad: str, size: int = 40) -> Topology:
+    """Namespaces a, b, c in one chain of calls; one node is bad."""
+    return fleet({"a": size, "b": size, "c": size}, {bad: DEGRADED})
+
+
+def test_a_fleet_too_big_to_draw_opens_with_its_problems_and_what_is_within_two_hops():
+    view = select(chain_of("b20"), ViewOptions(mode="auto", max_nodes=50))
+    alone = {d.node.name for d in view.nodes if d.shape != "group"}
+    assert (view.mode, alone) == ("problems", {"b18", "b19", "b20", "b21", "b22"})
+    assert {d.node.name: d.members for d in view.nodes if d.shape == "group"} == {"b": 35}
+    (why,) = view.why
+    assert why.startswith("120 services; shown: 1 node with problems and what is within 2 hops; ")
+
+
+@pytest.mark.parametrize(
+    ("options", "mode"),
+    [
+        (ViewOptions(mode="auto"), "all"),
+        (ViewOptions(mode="problems"), "problems"),
+        (ViewOptions(mode="auto", max_nodes=50), "problems"),
+        (ViewOptions(mode="auto", max_edges=100), "problems"),
+        (ViewOptions(mode="all", max_nodes=50), "all"),
+        (ViewOptions(mode="auto", max_nodes=50, focus="demo:b:b20"), "all"),
+        (ViewOptions(mode="auto", max_nodes=50, group="namespace"), "all"),
+        (ViewOptions(mode="auto", max_nodes=50, errors=True), "all"),
+        (ViewOptions(mode="auto", max_nodes=50, hide="ns != b"), "all"),
+    ],
+)
+def test_problems_come_first_where_all_does_not_fit_or_when_asked_for(options, mode):
+    assert select(chain_of("b20"), options).mode == mode
+
+
+def test_a_big_fleet_without_problems_is_shown_by_namespace():
+    view = select(fleet({"a": 40, "b": 40}), ViewOptions(mode="auto", max_nodes=50))
+    assert (names(view), view.calm, len(view.edges)) == ({"a", "b"}, True, 1)
+    assert "none failing or degraded" in view.why[0]
+
+
+def test_what_is_looked_for_stands_beside_the_problems():
+    view = select(chain_of("b20"), ViewOptions(mode="auto", max_nodes=50, find="name = c7"))
+    assert "c7" in names(view)
+    found = map_view(chain_of("b20"), view, {})["nodes"]
+    assert [n for n, hit in zip(found["name"], found["found"], strict=True) if hit] == ["c7"]
+
+
+def test_a_bad_connection_shows_its_ends_and_one_hop_more():
+    good = fleet({"a": 60})
+    edges = [replace(e, health=Health(FAILING)) if e.source.endswith(":a30") else e for e in good.edges]
+    view = select(replace(good, edges=tuple(edges)), ViewOptions(mode="problems"))
+    assert {d.node.name for d in view.nodes if d.shape != "group"} == {"a29", "a30", "a31", "a32"}
+    assert "1 connection with problems" in view.why[0]
+
+
+# Trees, paths, errors, expressions ---------------------------------------------------------------
+
+
+@pytest.fixture
+def diamond() -> Topology:
+    """web calls x and y, both call db's owner z; other calls y; z calls no one."""
+    web, x, y, z, other = (node(name) for name in ("web", "x", "y", "z", "other"))
+    return topology(
+        [web, x, y, z, other], [edge(web, x), edge(web, y), edge(x, z), edge(y, z, FAILING), edge(other, y)]
+    )
+
+
+@pytest.mark.parametrize(
+    ("over", "expected"),
+    [
+        ({"focus": "y"}, {"y", "web", "z", "other"}),
+        ({"focus": "y", "direction": "up"}, {"y", "web", "other"}),
+        ({"focus": "y", "direction": "down"}, {"y", "z"}),
+        ({"focus": "z", "direction": "up", "depth": 100}, {"z", "x", "y", "web", "other"}),
+        ({"focus": "web", "direction": "down", "depth": 100}, {"web", "x", "y", "z"}),
+        ({"focus": "y", "direction": "both", "depth": 100}, {"y", "web", "other", "z"}),
+        ({"focus": "web", "target": "z"}, {"web", "x", "y", "z"}),
+        ({"focus": "z", "target": "other"}, {"other", "y", "z"}),  # the way back
+        ({"focus": "x", "target": "other"}, {"x"}),
+        ({"errors": True}, {"y", "z"}),
+        ({"hide": "name = y"}, {"web", "x", "z", "other"}),
+        ({"hide": "to.name = y and from.name = other"}, {"web", "x", "y", "z"}),
+        ({"hide": "x or y", "focus": "y"}, {"y", "z", "web", "other"} - {"x"}),
+    ],
+)
+def test_what_is_asked_for_is_what_is_shown(diamond, over, expected):
+    named = {k: f"demo:a:{v}" if k in ("focus", "target") else v for k, v in over.items()}
+    assert names(select(diamond, ViewOptions(**named))) == expected
+
+
+def test_no_path_is_said(diamond):
+    options = ViewOptions(focus="demo:a:x", target="demo:a:other")
+    assert "no path leads from one to the other" in select(diamond, options).why
+
+
+def test_an_expression_that_cannot_be_read_names_its_parameter(diamond):
+    with pytest.raises(BadInput, match=r"^hide: col 5: expected a number with unit ms or s$") as told:
+        select(diamond, ViewOptions(hide="p95>fast"))
+    assert told.value.field == "hide"
+
+
+def test_lists_show_what_is_found_with_its_calls_or_only_what_is_within(diamond):
+    part = narrow(diamond, ViewOptions(find="x or z"))
+    assert {n.name for n in listed(part, ViewOptions()).nodes} == {"x", "z"}
+    assert len(listed(part, ViewOptions()).edges) == 1
+    assert len(listed(part, ViewOptions(), touching=True).edges) == 3
+    edges = narrow(diamond, ViewOptions(find="!healthy edge.rate > 0"))
+    assert {n.name for n in listed(edges, ViewOptions()).nodes} == {"y", "z"}
+
+
+def test_a_cluster_is_folded_as_one():
+    other = replace(node("z"), id="west:a:z", cluster="west")
+    view = select(topology([node("x"), node("y"), other]), ViewOptions(group="cluster"))
+    assert {(d.node.name, d.members) for d in view.nodes} == {("demo", 2), ("west", 1)}
