@@ -19,6 +19,7 @@ from app import clock
 from app.model.example import Example
 from app.model.fleet import Snapshot
 from app.model.series import Window
+from app.model.trace import SpanKind
 from app.understand.rules import HostRule, Hosts
 from collectors.otlp_body import JSON, PROTOBUF, Full, TooLarge, Unsupported, unpack
 from collectors.span_columns import Batch, Flaws
@@ -33,6 +34,7 @@ from collectors.span_witness import witness
 KEPT_STEPS = 6
 RETRY_AFTER_SECONDS = 10
 _JOIN_AT = 65_536  # spans waiting for a join keep their whole bodies in memory: join before that is much
+_JOIN_AT_BYTES, _MOST_BYTES = 64 << 20, 256 << 20  # of unpacked bodies: a few spans may be long
 _MOST_DELAY_NS = 30 * 10**9
 _PATIENCE_NS = 40 * 10**9  # until a trace has been fetched again
 
@@ -93,7 +95,7 @@ class OtlpCollector:
         self._wait_ns = int(wait.total_seconds() * 1e9)
         self._pulled = pulled
         self._pending: list[Batch] = []
-        self._pending_spans = 0
+        self._pending_spans = self._pending_bytes = 0
         self._pending_lock = threading.Lock()
         self._join_lock = threading.Lock()
         self._joiner = Joiner(
@@ -124,12 +126,13 @@ class OtlpCollector:
         if len(batch) > self._max_spans:
             raise TooLarge(f"more than {self._max_spans} spans in one body")
         with self._pending_lock:
-            fits = self._held() + len(batch) <= self._max_spans
+            fits = self._held() + len(batch) <= self._max_spans and self._pending_bytes < _MOST_BYTES
             if fits:
                 self._pending.append(batch)
                 self._pending_spans += len(batch)
+                self._pending_bytes += len(raw)
                 self.totals["spans"] += len(batch)
-            crowded = self._pending_spans >= self._join_at
+            crowded = self._pending_spans >= self._join_at or self._pending_bytes >= _JOIN_AT_BYTES
         if not fits:
             self._refuse()
         self._keeper.remember(body, content_type, encoding, batch, unpacked=len(raw))
@@ -184,10 +187,11 @@ class OtlpCollector:
         with self._join_lock:
             self._join(now_ns)
             news = self._count([replace(batch, arrived=now_ns + wait) for batch, wait in waits], now_ns)
-            spans = sum(len(batch) for batch, _ in waits)
+            spans = sum(int((batch.kind > SpanKind.INTERNAL).sum()) for batch, _ in waits)
             self.totals["pulled"] += spans
             if self._pulled is not None:
                 self._pulled.heard(source, until, new=spans - news["doubles"] - news["late"], now=now)
+            news["doubles"] = 0  # that a pulled span was pushed as well is nothing to tell of
 
     def _end(self, moment: datetime) -> tuple[datetime, int]:
         """Up to when the picture tells of calls, and the step that is not part of it any more."""
@@ -222,7 +226,8 @@ class OtlpCollector:
 
     def _join(self, now_ns: int) -> None:
         with self._pending_lock:
-            batches, self._pending, self._pending_spans = self._pending, [], 0
+            batches, self._pending = self._pending, []
+            self._pending_spans = self._pending_bytes = 0
         for batch in batches:
             self._measure(batch, now_ns // STEP_NS)
         self._count(batches, now_ns)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collectors import span_origin
 from collectors.otlp import OtlpCollector
 from collectors.span_folded import Limits
 from tests.support.spans import CLIENT, CONSUMER, PRODUCER, SERVER, S, calls, later, look, nodes, seen, take
@@ -131,3 +132,22 @@ def test_links_to_everything_are_bounded():
         take(collector, S("b", CONSUMER, id=number + 1, parent=99, links=links, attributes=topic))
     look(collector)
     assert len(collector._joiner._queues._taken) <= 16
+
+
+def test_a_few_spans_of_many_bytes_do_not_wait_for_a_pull():
+    collector = OtlpCollector("test")
+    for number in range(6):
+        attributes = {f"long-{at}": "x" * 1_000_000 for at in range(12)}
+        take(collector, S("b", SERVER, id=number + 1, attributes=attributes))
+        assert collector._pending_bytes < 64 << 20
+    assert nodes(look(collector))["b"] == (6, 0)
+
+
+def test_long_attributes_and_resources_are_read_but_not_remembered():
+    collector = OtlpCollector("test")
+    before = span_origin._of_proto.cache_info().currsize
+    long = {"server.address": "h", "db.namespace": "n" * 5_000}
+    take(collector, S("a", CLIENT, parent=9, attributes=long, resource={"notes": "x" * 20_000}))
+    assert calls(look(collector, later(11))) == {"a>?h": (1, 0)}
+    assert span_origin._of_proto.cache_info().currsize == before
+    assert not collector._joiner._peers._known
