@@ -16,7 +16,7 @@ import numpy as np
 from app.model.fleet import EvidenceKind, NodeKind, kinds_of
 from app.model.series import Floats, Window
 from app.model.stretch import Stretch
-from app.understand.diff import LIMITS, Compared, Index, Limits, Mark, Numbers, compare
+from app.understand.diff import LIMITS, Compared, Index, Limits, Mark, Numbers, Why, compare
 
 _FAILED, _GONE, _NEW, _VOLUME = 4.0, 1.0, 0.5, 0.1
 _BEGINS = 2.0
@@ -125,7 +125,7 @@ class Difference:
 
     @property
     def marks(self) -> dict[str, Mark]:
-        """The class of every node and edge that is not the same."""
+        """The class of every node and edge that is not the same, as far as anybody looked."""
         return self._nodes.marks | self._edges.marks
 
     @property
@@ -271,8 +271,9 @@ class _Ranked:
 
     @property
     def marks(self) -> dict[str, Mark]:
-        """All but the same."""
-        return {key: mark for key, mark in zip(self.ids, self.mark, strict=True) if mark is not Mark.SAME}
+        """All but the same and what nobody looked at in either window (a client has no requests of its own)."""
+        rows = zip(self.ids, self.mark, self.why, strict=True)
+        return {key: mark for key, mark, why in rows if mark is not Mark.SAME and why != Why.BLIND}
 
     @property
     def counts(self) -> dict[Mark, int]:
