@@ -15,6 +15,7 @@ from app.config import Prometheus, Secret
 from app.errors import SourceNonsense, SourceRefused, SourceStarting, SourceUnavailable
 from app.model.fleet import EvidenceKind, NodeKind
 from app.model.series import Window, quantiles
+from collectors import families
 from collectors.prometheus import PrometheusCollector
 from tests.support.fake_prometheus import FakePrometheus, good
 from tests.support.http_fake import Reply
@@ -56,6 +57,31 @@ def test_the_number_of_queries_does_not_depend_on_the_number_of_services(
     snapshot = collector.pull(WINDOW)
     assert len(snapshot.witnesses[0].nodes) == services
     assert len(fake.server.requests) - before == 1
+
+
+def _everything(*, meshes: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Every metric of every family, with every label any of them needs."""
+    known = [f for f in families.MESH_FAMILIES if f.evidence.value in meshes]
+    known += [*families.FAMILIES, *families.SPAN_FAMILIES, families.graph_family(families.GRAPH_SUFFIX)]
+    names = {metric for family in known for _, metric in family.metrics}
+    return dict.fromkeys(
+        names, ("service", "reporter", "direction", "classification", "peer", "server_address")
+    )
+
+
+@pytest.mark.parametrize(
+    ("meshes", "queries"), [(("istio",), 6), (("linkerd",), 5), (("istio", "linkerd"), 7)]
+)
+def test_a_prometheus_that_has_everything_is_asked_at_most_six_queries_with_one_mesh(
+    meshes: tuple[str, ...], queries: int
+) -> None:
+    with FakePrometheus(_everything(meshes=meshes)) as fake:
+        _scraped_for(fake, 55)
+        collector = _collector(fake)
+        collector.pull(WINDOW)
+        before = len(fake.queries)
+        collector.pull(WINDOW)
+        assert len(fake.queries) - before == queries
 
 
 def test_queries_ask_for_the_end_of_the_window_with_identity_encoding_and_a_timeout(
