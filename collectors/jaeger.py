@@ -20,7 +20,7 @@ from collectors.jaeger_api import JaegerApi, microseconds
 from collectors.jaeger_columns import batch_of_jaeger
 from collectors.jaeger_wire import JaegerTrace, legible, trace_id_of
 from collectors.span_columns import Batch
-from collectors.trace_look import Look, TraceCollector, halves
+from collectors.trace_look import Look, TraceCollector, halves, steps_of
 from collectors.trace_sink import SpanSink
 
 PAGE = 200  # traces of one answer
@@ -177,33 +177,49 @@ class JaegerCollector(TraceCollector):
         )
 
     def _read_some(self, window: Window, count: int, look: Look) -> datetime:
-        length, kept, done = window.length / count, dict[str, JaegerTrace](), 0
-        for number in self.chance.sample(range(count), count):
-            begin = window.start + number * length
+        """Round by round one slice of each step, by lot: every step of the picture gets an equal share."""
+        steps = list(steps_of(window))
+        lots = [self.chance.sample(range(count), count) for _ in steps]
+        kept, done = dict[str, JaegerTrace](), 0
+        while done < count and (not done or len(kept) * (done + 1) / done <= self.settings.max_traces):
+            slices = [_slice_of(step, lot[done], count) for step, lot in zip(steps, lots, strict=True)]
             try:
-                kept |= self._whole_slice(Window(begin, begin + length), look)
-            except (_Enough, _TooMany) as stop:
-                if done:
-                    break
-                if isinstance(stop, _TooMany):
-                    raise
-                raise SourceUnavailable(
-                    f"{self._api.http.who} is too slow: not even {length.total_seconds():.3g} s of traces "
-                    f"of {len(self._entries)} services could be read within an interval"
-                ) from stop
-            done += 1
-            if len(kept) >= self.settings.max_traces:
+                kept |= self._whole_slices(slices, look)
+            except _Enough as end:
+                if not done:
+                    raise self._too_slow(slices) from end
                 break
+            except _TooMany:
+                if not done:
+                    raise
+                break
+            done += 1
         if done < count:
             look.notices.append(
-                f"Of {window.length.total_seconds():.3g} s only {done} of {count} slices, chosen by lot, were read "
-                f"({len(kept)} traces); they stand for all."
+                f"Of {window.length.total_seconds():.3g} s only {done / count:.2%}, in slices chosen by lot, "
+                f"were read ({len(kept)} traces); they stand for all."
             )
         self._expected = len(kept) * count / done / window.length.total_seconds()
         self._keep(kept, window, look, factor=count / done)
         for entry in self._entries.values():
             entry.until = window.end
         return window.end
+
+    def _too_slow(self, slices: Sequence[Window]) -> SourceUnavailable:
+        seconds = sum(one.length.total_seconds() for one in slices)
+        return SourceUnavailable(
+            f"{self._api.http.who} is too slow: not even {seconds:.3g} s of traces of {len(self._entries)} services "
+            "could be read within an interval"
+        )
+
+    def _whole_slices(self, slices: Sequence[Window], look: Look) -> dict[str, JaegerTrace]:
+        """The traces that began in these slices. Raises _TooMany when they are more than a look may read."""
+        taken: dict[str, JaegerTrace] = {}
+        for one in slices:
+            taken |= self._whole_slice(one, look)
+            if len(taken) > self.settings.max_traces:
+                raise _TooMany
+        return taken
 
     def _whole_slice(self, window: Window, look: Look) -> dict[str, JaegerTrace]:
         """The traces that began in `window`: any other one may have begun in a slice that is not read."""
@@ -290,3 +306,8 @@ class JaegerCollector(TraceCollector):
 
     def _hang_up(self) -> None:
         self._api.http.close()
+
+
+def _slice_of(step: Window, number: int, count: int) -> Window:
+    length = step.length / count
+    return Window(step.start + number * length, step.start + (number + 1) * length)

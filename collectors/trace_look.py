@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
@@ -32,6 +32,7 @@ log = logging.getLogger("quarterdeck.traces")
 
 SETTLE = timedelta(seconds=15)
 MOST_AGAIN = 100  # traces fetched again in one look
+_PICTURE = timedelta(minutes=1)
 _TIMES_AGAIN = 3
 _MOST_OPEN = 5000
 _MOST_IDS = 200_000  # in each of two generations
@@ -127,7 +128,7 @@ class TraceCollector:
             look.notices.append(
                 f"Traces that began between {gap} were not read: that is longer ago than look_back."
             )
-        begin = max(self._until or since, since)
+        begin = max(self._until or until - _PICTURE, since)  # nobody asks for what is older than the picture
         try:
             if begin < until:
                 self._until = self._read(Window(begin, until), since, look)
@@ -215,6 +216,15 @@ def halves(window: Window, least: timedelta) -> tuple[Window, Window] | None:
         return None
     middle = window.start + half
     return Window(middle, window.end), Window(window.start, middle)
+
+
+def steps_of(window: Window) -> Iterator[Window]:
+    """The window cut at whole steps of the picture."""
+    start = window.start
+    while start < window.end:
+        end = min(_whole_step(start) + timedelta(seconds=STEP_NS // 10**9), window.end)
+        yield Window(start, end)
+        start = end
 
 
 def ns(moment: datetime) -> int:
