@@ -229,7 +229,9 @@ export function attach(element) {
     const href = /** @type {Element} */ (event.target).closest(".node:not(.node-group)")?.getAttribute("href");
     if (href) location.assign(href);
   });
-  for (const tool of tools) tool.addEventListener("click", () => does[tool.dataset.mapDo ?? ""]?.());
+  for (const tool of tools) {
+    tool.addEventListener("click", () => { tool.closest("details")?.removeAttribute("open"); does[tool.dataset.mapDo ?? ""]?.(); });
+  }
   new ResizeObserver(() => { if (drawn) camera.resize(); }).observe(svg);
   svg.addEventListener("qd:placed", placed);
   document.addEventListener("qd:drawer", (event) => {
