@@ -29,7 +29,7 @@ KEPT_BYTES = 64 << 20
 _KEPT_NS = 75 * 10**9
 _MOST_ASKED = 500  # calls looked up in one round
 _MOST_TRACES = 25
-_MOST_UNPACKED = 32 << 20  # bytes unpacked in one round, about a tenth of a second
+_MOST_UNPACKED = 16 << 20  # bytes unpacked in one round, about a twentieth of a second
 _MOST_DECODED = 4_000  # spans of one trace
 _COLUMNS = 16  # bytes per span of what is noted beside a body
 

@@ -50,7 +50,7 @@ class KeptCall:
 
 @dataclass(frozen=True, slots=True)
 class KeptTrace:
-    """What is listed of a trace: `duration` from its first start to its last end (s), `root` = where it begins."""
+    """What is listed of a trace: `root` = where it begins, `duration` = that span's (s)."""
 
     cluster: str
     trace_id: str
@@ -219,18 +219,17 @@ def _remove(session: Session, doomed: Sequence[Any]) -> int:
 
 
 def _row(trace: Trace, now: datetime) -> dict[str, Any]:
-    first = min(trace.spans, key=lambda span: (bool(span.parent_id), span.start))
-    begin, end = min(span.start for span in trace.spans), max(span.end for span in trace.spans)
+    root = min(trace.spans, key=lambda span: (bool(span.parent_id), -span.duration))
     return {
         "cluster": trace.cluster,
         "trace_id": trace.trace_id,
-        "start": datetime.fromtimestamp(begin / 1e9, UTC),
+        "start": datetime.fromtimestamp(root.start / 1e9, UTC),
         "kept_at": now,
-        "duration": (end - begin) / 1e9,
+        "duration": root.duration / 1e9,
         "failed": any(span.status == "error" for span in trace.spans),
         "spans": len(trace.spans) + trace.cut,
         "services": len({(span.namespace, span.service) for span in trace.spans}),
-        "root": storable(f"{first.service}: {first.name}"),
+        "root": storable(f"{root.service}: {root.name}"),
     }
 
 

@@ -146,14 +146,17 @@ class _Rows:
         return tuple(rows[: 2 * MOST_ROWS])
 
     def _under(self, root: int, inset: int) -> Iterable[Row]:
-        tree, todo = self._tree, [root]
+        tree = self._tree
+        todo: list[int | Row] = [root]
         while todo:
             at = todo.pop()
+            if isinstance(at, Row):
+                yield at
+                continue
             depth = tree.depth[at] + inset
             yield self._row(at, depth)
+            todo.extend(self._summary(RowKind.MORE, depth + 1, folded) for folded in self._alike.get(at, ()))
             todo.extend(child for child in reversed(tree.children[at]) if child in self._kept)
-            for folded in self._alike.get(at, ()):
-                yield self._summary(RowKind.MORE, depth + 1, folded)
 
     def _row(self, at: int, depth: int) -> Row:
         tree, path = self._tree, self._path.get(at)

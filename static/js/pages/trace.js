@@ -20,6 +20,8 @@ function attach(list) {
   });
   window.addEventListener("hashchange", land);
   land();
+  // the browser goes to the fragment by itself once all is loaded, and takes the focus away
+  if (document.readyState !== "complete") window.addEventListener("load", () => requestAnimationFrame(land));
 }
 
 /** @param {Element} line @param {boolean} open */
