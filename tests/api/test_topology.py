@@ -198,3 +198,73 @@ class TestSince:
         answer = bob.get(ADDRESS, query_string={"since": since}).json
         assert "gone" not in answer
         assert len(answer["nodes"]) == 4
+
+
+class TestExpressions:
+    """find and hide, and what else narrows."""
+
+    @pytest.mark.parametrize(
+        ("query", "expected"),
+        [
+            ({"find": "order or kind = database"}, {ORDER, DATABASE}),
+            ({"find": "protocol = grpc"}, {ORDER, PAYMENT}),
+            ({"find": "ns = shop", "hide": "pay"}, {ORDER, GATEWAY}),
+            ({"hide": "!healthy"}, {GATEWAY, PAYMENT, DATABASE}),
+            ({"errors": "true"}, {ORDER}),
+            ({"mode": "problems"}, {ORDER, GATEWAY, PAYMENT, DATABASE}),
+            ({"focus": ORDER, "dir": "down"}, {ORDER, PAYMENT, DATABASE}),
+            ({"focus": PAYMENT, "dir": "up", "depth": "100"}, {GATEWAY, ORDER, PAYMENT}),
+            ({"focus": GATEWAY, "target": DATABASE}, {GATEWAY, ORDER, DATABASE}),
+        ],
+    )
+    def test_the_document_holds_only_what_is_asked_for(self, bob, query, expected):
+        answer = bob.get(ADDRESS, query_string=query).json
+        assert {node["id"] for node in answer["nodes"]} == expected
+        for edge in answer["edges"]:
+            assert {edge["source"], edge["target"]} <= expected
+
+    @pytest.mark.parametrize("view", ["full", "map"])
+    @pytest.mark.parametrize("name", ["find", "hide"])
+    def test_a_fault_is_a_problem_with_the_column(self, bob, name, view):
+        answer = bob.get(ADDRESS, query_string={name: "a p95 > fast", "view": view})
+        assert (answer.status_code, answer.mimetype) == (400, "application/problem+json")
+        assert answer.json["detail"] == f"{name}: col 9: expected a number with unit ms or s"
+        assert answer.json["parameter"] == name
+
+    def test_a_map_marks_what_is_found_and_keeps_the_rest(self, bob):
+        query = {"view": "map", "format": "columnar", "find": "name = order or protocol = grpc"}
+        answer = bob.get(ADDRESS, query_string=query).json
+        found = dict(zip(answer["nodes"]["id"], answer["nodes"]["found"], strict=True))
+        assert found == {ORDER: True, PAYMENT: True, GATEWAY: False, DATABASE: False}
+        assert sum(answer["edges"]["found"]) == 1
+        assert (answer["view"]["nodes_found"], answer["view"]["edges_found"]) == (1, 1)
+
+    def test_what_nothing_is_known_of_is_said(self, bob):
+        answer = bob.get(ADDRESS, query_string={"view": "map", "find": "firing"}).json
+        assert answer["cut"]["why"] == "nobody tells firing here, so it matches nothing"
+
+    @pytest.mark.parametrize("form", ["dot", "csv", "json"])
+    def test_an_export_is_the_same_part_as_a_file(self, bob, form):
+        answer = bob.get(f"{ADDRESS}/export", query_string={"format": form, "find": "order"})
+        assert answer.headers["Content-Disposition"].endswith(f'"topology.{form}"')
+        assert ORDER.encode() in answer.data
+        assert PAYMENT.encode() not in answer.data
+        again = bob.get(
+            f"{ADDRESS}/export",
+            query_string={"format": form, "find": "order"},
+            headers={"If-None-Match": answer.headers["ETag"]},
+        )
+        assert again.status_code == 304
+
+    def test_a_picture_of_problems_keeps_its_places_while_they_come_and_go(self, site, bob):
+        def places():
+            nodes = bob.get(ADDRESS, query_string={"view": "map", "mode": "problems"}).json["nodes"]
+            return dict(zip(nodes["id"], zip(nodes["x"], nodes["y"], strict=True), strict=True))
+
+        first = places()
+        calm = tuple(replace(node, health=make_node(GATEWAY).health) for node in make_topology().nodes)
+        for fleet in (make_topology(nodes=calm), make_topology()):
+            put_topology(site.store, fleet)
+            site.time.tick(1)
+            places()
+        assert places() == first

@@ -33,7 +33,10 @@ def test_the_first_line_names_the_origin_and_what_only_suffers(empty_site):
     fleet = make_fleet(clock.now(), gateway=HealthStatus.FAILING)
     show(empty_site.store, fleet)
     page = reader_of(empty_site)("/topology")
-    assert page.text("h1") == "Origin is probably order; 1 upstream service affected; 13 % of entry requests cross it."
+    assert (
+        page.text("h1")
+        == "Origin is probably order; 1 upstream service affected; 13 % of entry requests cross it."
+    )
     assert "order: errors 12 %, usually 0.1 % (1 upstream)" in page.text("section", id="f-topology-answer")
 
 
@@ -237,3 +240,128 @@ def test_every_bad_connection_without_an_unhealthy_service_is_told():
     at = clock.now()
     fleet = make_fleet(at, order=HealthStatus.HEALTHY, payment=HealthStatus.HEALTHY)
     assert topology.answer(fleet) == "1 connection worse than usual; every service is healthy."
+
+
+# Expressions, faults, presets, exports -------------------------------------------------------------
+
+
+def named(page) -> set[str]:
+    return {one.attributes["data-name"] for one in page.all("tr") if "data-name" in one.attributes}
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("find=!healthy", {"order", "payment"}),
+        ("find=kind+%3D+database", {"postgresql@orders-db:5432"}),
+        ("hide=ns+%3D+shop", {"postgresql@orders-db:5432"} - {"postgresql@orders-db:5432"}),
+        ("errors=1", {"order", "payment", "gateway", "postgresql@orders-db:5432"}),
+        ("mode=problems&find=name+%3D+order", {"order"}),
+    ],
+)
+def test_the_table_takes_the_filters_of_the_map(get, site, query, expected):
+    page = get(f"/topology?view=table&{query}")
+    drawn = site.client("bob").get(f"/api/v1/topology?{query.replace('errors=1', 'errors=true')}").json
+    if "find" in query:
+        assert named(page) == expected
+    assert named(page) >= {node["name"] for node in drawn["nodes"]} - {"kafka"} or "hide" in query
+
+
+def test_an_expression_that_cannot_be_read_is_told_beside_its_field_and_kept_there(get):
+    page = get("/topology?find=p95+%3E+fast&view=table", status=400)
+    field = page.one("input", name="find", type="search")
+    assert field.attributes["value"] == "p95 > fast"
+    assert field.attributes["aria-invalid"] == "true"
+    assert "find col 7: expected a number with unit ms or s. Not applied." in page.text(
+        "div", id="filter-said"
+    )
+    assert "find" not in source_of(page)
+    assert len(named(page)) > 5  # the rest of the page is there
+
+
+def test_a_bad_choice_is_corrected_and_told(get):
+    page = get("/topology?hops=9&group=colour&find=order", status=400)
+    said = page.text("div", id="filter-said")
+    assert "hops is one of 1, 2, 3, all" in said
+    assert "group is one of none, namespace, team, cluster" in said
+    assert "group" not in source_of(page)
+    assert source_of(page)["find"] == ["order"]
+
+
+def test_a_part_fetched_alone_tells_the_fault_too(site):
+    body = site.client("bob").get("/fragments/topology-filter?find=(a").get_data(as_text=True)
+    assert "col 3: expected ) at the end" in body
+
+
+def test_how_much_is_found_and_what_nothing_is_known_of_is_said(get):
+    said = get("/topology?find=order+or+firing").text("div", id="filter-said")
+    assert "found." in said
+    assert "Nobody tells firing here, so it matches nothing." in said
+
+
+def test_a_focus_is_named_as_people_name_it(get):
+    for text in ("order", "ORDER", "shop/order", "demo:shop:order"):
+        page = get(f"/topology?focus={text}&hops=all&dir=down&target=payment")
+        assert source_of(page)["focus"] == ["demo:shop:order"]
+        assert source_of(page)["target"] == ["demo:shop:payment"]
+        assert (source_of(page)["depth"], source_of(page)["dir"]) == (["100"], ["down"])
+        assert page.one("input", name="focus", type="text").attributes["value"] == "order"
+
+
+def test_a_name_that_several_have_asks_which(empty_site):
+    fleet = make_fleet(clock.now())
+    twin = replace(fleet.nodes[0], id="demo:other:order", name="order", namespace="other")
+    first = next(node for node in fleet.nodes if node.name == "order")
+    show(empty_site.store, replace(fleet, nodes=(first, twin), edges=()))
+    page = reader_of(empty_site)("/topology?focus=order", status=404)
+    assert "several have this name: other/order, shop/order" in page.text("div", id="filter-said")
+
+
+def test_modes_and_presets_are_links_that_keep_the_rest(get):
+    page = get("/topology?hide=cart")
+    links = {
+        one.text: one.attributes["href"]
+        for one in page.all("a")
+        if "hide=cart" in one.attributes.get("href", "")
+    }
+    assert "mode=problems" in links["Problems first"]
+    assert "errors=1" in links["Errors only"]
+    assert "find=changed+%3C+1h" in links["Changed in the last hour"]
+    on = get("/topology?errors=1")
+    assert [one.text for one in on.all("a", aria_current="true") if one.text == "Errors only"]
+
+
+def test_sources_that_disagree_are_told_in_the_table(empty_site):
+    fleet = make_fleet(clock.now())
+    seen = (
+        Evidence(EvidenceKind.MESH, fleet.as_of, 200.0, 1.0),
+        Evidence(EvidenceKind.TRACES, fleet.as_of, 4.0, 0.1),
+    )
+    show(empty_site.store, replace(fleet, edges=(replace(fleet.edges[0], evidence=seen),)))
+    assert "they disagree: istio 200 rps, traces 4" in reader_of(empty_site)("/topology?view=table").text(
+        "section", id="f-topology-table"
+    )
+
+
+@pytest.mark.parametrize(
+    ("form", "kind", "start"),
+    [
+        ("dot", "text/vnd.graphviz", b"digraph"),
+        ("csv", "text/csv", b"element,"),
+        ("json", "application/json", b"{"),
+    ],
+)
+def test_what_the_page_is_about_can_be_taken_along(site, form, kind, start):
+    answer = site.client("bob").get(f"/topology/export?format={form}&find=order&view=graph&sel=x")
+    assert answer.mimetype == kind
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="topology.{form}"'
+    assert answer.data.startswith(start)
+    assert b"order" in answer.data
+    assert b"recommend" not in answer.data
+
+
+@pytest.mark.parametrize(
+    "query", ["", "format=xls", "format=csv&find=(", "format=csv&hops=9", "format=dot&focus=no"]
+)
+def test_an_export_of_nonsense_is_refused(site, query):
+    assert site.client("bob").get(f"/topology/export?{query}").status_code == 400
