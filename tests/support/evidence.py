@@ -30,6 +30,7 @@ from demo.server import FleetServer
 from demo.traces import Tracer
 from tests.support.demo_pods import InstantPods
 from tests.support.scraping_prometheus import scraping
+from tests.support.until import until
 
 Pair = tuple[str, str]
 Rates = dict[Pair, float]
@@ -78,10 +79,15 @@ class Watched:
                 self.spans.ingest(body, "application/x-protobuf")
             rows = self._exporter.truth()["edges"]
             calls, failed = (
-                {(row["source"], row["target"]): row[column] for row in rows} for column in ("calls", "failed")
+                {(row["source"], row["target"]): row[column] for row in rows}
+                for column in ("calls", "failed")
             )
             self.truths.append(Truth(now, calls, failed))
             last = now
+
+    def wait_past(self, at: float) -> None:
+        """Until the truth of a later moment (s since 1970) is known."""
+        until(lambda: bool(self.truths) and self.truths[-1].at > at, seconds=60)
 
     def true_rates(self, window: Window) -> tuple[Rates, Rates]:
         """Calls and failures per second within the window, by edge."""
@@ -100,7 +106,7 @@ class Watched:
 
 @contextmanager
 def watched(directory: Path, *, speed: float, sampled: float = 1.0) -> Iterator[tuple[Watched, str]]:
-    """The fleet, and the address of a Prometheus that reads all its evidence every second."""
+    """The fleet, and the address of a Prometheus that reads all its evidence every two seconds."""
     pods = InstantPods()
     fleet = Fleet(pods.catalog, pods, seed=7, start=time.time())
     for name, share in FAILING.items():
@@ -109,7 +115,7 @@ def watched(directory: Path, *, speed: float, sampled: float = 1.0) -> Iterator[
     server = FleetServer(("127.0.0.1", 0), exporter, Control(Director(fleet, pods)))
     server.start()
     config = history.prometheus_config(f"http://127.0.0.1:{server.server_address[1]}/sd")
-    config = config.replace("scrape_interval: 5s", "scrape_interval: 1s").replace("4s", "1s")
+    config = config.replace("scrape_interval: 5s", "scrape_interval: 2s").replace("4s", "2s")
     tracer = Tracer(fleet, seed=7, ratio=sampled, most=10_000)
     try:
         with Watched(fleet, exporter, tracer, speed) as made, scraping(config, directory) as url:
@@ -120,14 +126,18 @@ def watched(directory: Path, *, speed: float, sampled: float = 1.0) -> Iterator[
 
 
 def looked(made: Watched, url: str, window: timedelta) -> tuple[Window, list[Snapshot]]:
-    """One look of both collectors at the last `window`."""
+    """One look of both collectors at the last `window`, at moments that the truth is known of on both sides."""
+    made.wait_past(clock.now().timestamp())
+    now = clock.now()
+    spans = made.spans.pull(Window(now - window, now))
     end = clock.now()
+    made.wait_past(end.timestamp() + 2)
     collector = PrometheusCollector("demo", Prometheus(url=url, rate_window=window))
     try:
-        snapshots = [collector.pull(Window(end - window, end)), made.spans.pull(Window(end - window, end))]
+        counters = collector.pull(Window(end - window, end))
     finally:
         collector.close()
-    return Window(end - window, end), snapshots
+    return Window(end - window, end), [counters, spans]
 
 
 def seen_through(snapshots: Sequence[Snapshot], kinds: set[EvidenceKind], at: datetime) -> Topology:

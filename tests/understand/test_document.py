@@ -49,7 +49,13 @@ def test_the_document_has_the_published_shape():
     assert (edge["target"], edge["protocol"]) == ("demo:~database:postgresql@orders-db:5432", "postgresql")
     assert edge["latency_seconds"] == {"p50": None, "p95": None, "p99": None, "below": None}
     assert edge["evidence"] == [
-        {"source": "server-metrics", "as_of": "2026-11-23T12:00:00Z", "rps": 1, "sampling_ratio": 1.0}
+        {
+            "source": "server-metrics",
+            "as_of": "2026-11-23T12:00:00Z",
+            "rps": 1,
+            "sampling_ratio": 1.0,
+            "notes": [],
+        }
     ]
     (source,) = found["freshness"]
     assert (source["source"], source["age_seconds"], source["status"]) == ("demo/prometheus", 4, "down")
