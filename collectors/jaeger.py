@@ -257,16 +257,19 @@ class JaegerCollector(TraceCollector):
     def _is_short(self, name: str, window: Window, look: Look, traces: Sequence[JaegerTrace]) -> bool:
         """Whether an answer holds fewer traces than there are: some servers have a limit of their own, and hide it.
 
-        Half of the time is asked for again, now and then; what comes to light there should have come before.
+        Now and then the time before the oldest of them is asked for again; what comes to light there is missing.
         """
-        smaller = halves(window, _LEAST) if len(traces) >= _SUSPICIOUS and not self._checked else None
-        if smaller is None:
+        if self._checked or len(traces) < _SUSPICIOUS:
             return False
         self._checked = True
+        oldest = window.start + timedelta(
+            microseconds=min(one.start for one in traces) - microseconds(window.start)
+        )
+        early = Window(window.start, oldest)
+        if early.length < window.length / 10:  # they come in no order, or all of them came
+            early = Window(window.start, window.start + window.length / 2)
         there = {one.trace_id for one in traces}
-        missed = [
-            one for one in self._ask(name, smaller[1], look, limit=self._page) if one.trace_id not in there
-        ]
+        missed = [one for one in self._ask(name, early, look, limit=self._page) if one.trace_id not in there]
         if len(missed) < 2:
             return False
         self._page = len(traces)
