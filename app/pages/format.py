@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
-from app.model.fleet import HealthStatus, Latency
+from app.model.fleet import Edge, HealthStatus, Latency, Node
 
 NO_DATA = "no data"
 NO_TRAFFIC = "no traffic"
@@ -70,6 +70,9 @@ def duration(seconds: float | None) -> str:
     return "0 s"
 
 
+_FEW_SAMPLES = 30  # raw spans below which a rate is a guess (reference: topology 4.4)
+
+
 def rate(rps: float | None) -> str:
     """Requests per second with two significant digits below 1, whole above: `0.31 rps`, `12.4 k rps`."""
     if rps is None or not math.isfinite(rps):
@@ -77,6 +80,14 @@ def rate(rps: float | None) -> str:
     if rps == 0:
         return NO_TRAFFIC
     return f"{_short(rps)} rps"
+
+
+def about(element: Node | Edge) -> str:
+    """`≈ ` in front of the rate of a node or connection that rests on a few sampled requests, else nothing."""
+    word = next((one for one in element.evidence if one.rps is not None), None)
+    if word is None or word.sampling_ratio is None or word.sampling_ratio >= 1 or element.requests is None:
+        return ""
+    return "≈ " if element.requests * word.sampling_ratio < _FEW_SAMPLES else ""
 
 
 def ratio(value: float | None, *, requests: float | None = None) -> str:

@@ -173,6 +173,7 @@ _GLOBALS = {
     "traces_href": traces_href,
 }
 _FILTERS = (
+    form.about,
     form.duration,
     form.rate,
     form.ratio,

@@ -171,13 +171,22 @@ def _evidence(
     found: list[list[Evidence]] = [[] for _ in range(len(columns))]
     for number, testimony in enumerate(testimonies):
         witness = testimony.witness
-        rates = nullable(columns.rates[number])
+        rates, shares = nullable(columns.rates[number]), _looked_at(columns, number, testimony)
         for i in np.flatnonzero(columns.seen[number]).tolist():
             words = notes.get((number, i), ())
-            found[i].append(
-                Evidence(witness.evidence, witness.as_of, rates[i], witness.sampling_ratio, words)
-            )
+            found[i].append(Evidence(witness.evidence, witness.as_of, rates[i], shares[i], words))
     return found
+
+
+def _looked_at(columns: Columns, number: int, testimony: Testimony) -> list[float | None]:
+    """The share of each element's requests that a witness looked at: of its own where its numbers are known."""
+    ratio = testimony.witness.sampling_ratio
+    if ratio is None or ratio >= 1:
+        return [ratio] * len(columns)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        own = columns.raw / (columns.rates[number] * testimony.seconds)
+    shares: Floats = np.where((columns.chosen == number) & (own > 0), np.minimum(own, 1.0), ratio)
+    return nullable(np.round(shares, 4))
 
 
 def _ages(columns: Columns, testimonies: Sequence[Testimony]) -> list[datetime | None]:

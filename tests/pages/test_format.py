@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from app.model.fleet import HealthStatus
+from app.model.fleet import Edge, EdgeKind, Evidence, EvidenceKind, Health, HealthStatus
 from app.pages import format as form
 
 MOMENT = datetime(2026, 11, 23, 10, 41, 20, tzinfo=UTC)
@@ -130,3 +130,15 @@ def test_foreign_text_is_cut_and_loses_control_characters(text, length, shown):
 
 def test_ten_megabytes_of_name_are_cut_without_reading_them_all():
     assert len(form.cut("x" * 10_000_000, 60)) == 60
+
+
+@pytest.mark.parametrize(
+    ("ratio", "requests", "sign"),
+    [(0.1, 290.0, "≈ "), (0.1, 310.0, ""), (1.0, 2.0, ""), (None, 2.0, ""), (0.1, None, "")],
+)
+def test_a_rate_that_rests_on_less_than_thirty_sampled_requests_is_marked(ratio, requests, sign):
+    now = datetime(2026, 11, 23, tzinfo=UTC)
+    word = Evidence(EvidenceKind.TRACES, now, rps=4.8, sampling_ratio=ratio)
+    health = Health(HealthStatus.HEALTHY)
+    edge = Edge("a>b>http", "a", "b", EdgeKind.SYNC, "http", health, requests=requests, evidence=(word,))
+    assert form.about(edge) == sign

@@ -312,6 +312,15 @@ def test_a_sampled_source_does_not_make_healthy_what_rested_on_a_silent_one():
     assert node(found, "order").as_of == NOON + MINUTE
 
 
+def test_the_share_of_requests_looked_at_is_that_of_the_edge_itself():
+    rows = [edge_row(ORDER, PAY, 600, raw=6), edge_row(PAY, ORDER, 60, raw=60)]
+    found = topology(snapshot(witness(TRACES, edges=rows, sampling_ratio=0.1), source="traces"))
+    assert {edge.target: edge.evidence[0].sampling_ratio for edge in found.edges} == {
+        "demo:shop:payment": 0.01,
+        "demo:shop:order": 1.0,
+    }
+
+
 def test_a_silent_lesser_source_spoils_nothing():
     traced = snapshot(witness(TRACES, [node_row(ORDER, 60)], as_of=NOON - 5 * MINUTE), source="traces")
     first, _ = seen()
