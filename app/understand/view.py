@@ -111,14 +111,19 @@ def select(
     homes = fold_home(nodes, part.topology.edges, asked.group)
     first = None
     if mode_of(part.topology, asked) == "problems":
-        first = trouble(part.topology, min(MOST_OF_TROUBLE, asked.max_nodes) - len(set(homes.values())))
-        why.append(_in_words(part.topology, first, _BY.get(asked.group, asked.group)))
+        groups = len(set(homes.values())) if asked.group != "none" else 0
+        first = trouble(part.topology, min(MOST_OF_TROUBLE, asked.max_nodes) - groups)
+        why.append(_in_words(part.topology, first, asked.group))
     kept = _visible_alone(nodes, asked, part, first)
     members: dict[str, list[Node]] = defaultdict(list)
     for node in nodes:
         if node.id not in kept and homes[node.id] not in asked.opened:
             members[homes[node.id]].append(node)
     folds = _chosen(members, len(nodes), asked, why, everything=first is not None)
+    if first is not None and first.ids and asked.group == "none":  # the rest is left out, not even folded
+        away = {node.id for home, fold in folds.items() if home not in asked.folded for node in fold.members}
+        nodes = [node for node in nodes if node.id not in away]
+        folds = {home: fold for home, fold in folds.items() if home in asked.folded}
     drawn, lines = _folded(nodes, part.topology.edges, folds, first)
     shown = _capped(lines, asked.max_edges, why)
     return View(
@@ -153,18 +158,18 @@ def _nearer(part: Part, asked: ViewOptions, why: list[str]) -> tuple[Part, int]:
     return replace(part, topology=only(part.topology, ids, of=part.topology)), far
 
 
-def _in_words(topology: Topology, first: Trouble, by: str) -> str:
+def _in_words(topology: Topology, first: Trouble, group: str) -> str:
     """What problems-first shows, as a sentence."""
     fleet = f"{services_of(topology.nodes)} services"
     if not first.ids:
-        return f"{fleet}, none failing or degraded; shown: every {by} as one, and what stands alone"
+        return f"{fleet}, none failing or degraded; shown: every {_BY.get(group, group)} as one, and what stands alone"
     bad = [
         f"{n} {noun}{'s' * (n > 1)}" for n, noun in ((first.nodes, "node"), (first.edges, "connection")) if n
     ]
     around = f"{first.hops} hop{'s' * (first.hops > 1)}"
     return (
         f"{fleet}; shown: {' and '.join(bad)} with problems and what is within {around};"
-        f" what they touch beyond is folded by {by}"
+        f" the rest is {'in the table' if group == 'none' else f'folded by {group}'}"
     )
 
 
@@ -195,6 +200,8 @@ def _folded(
     drawn = [DrawnNode(node) for node in nodes if node.id not in inside]
     groups = [DrawnNode(group_node(fold), len(fold.members), fold.unknown, GROUP) for fold in folds.values()]
     apart = first is not None and bool(first.ids)  # what groups have among themselves is left to the table
+    seen = {node.id for node in nodes}
+    edges = [edge for edge in edges if edge.source in seen and edge.target in seen]
     lines = bundles(edges, inside, between_groups=not apart)
     if apart:
         linked = {end for line in lines for end in (line.source, line.target)}
