@@ -80,8 +80,9 @@ def batch_of_jaeger(
 
 def _columns(spans: list[JaegerSpan]) -> Columns:
     told = [telling(span.tags) for span in spans]
+    traces = {name: _bytes(trace_id_of(name)) for name in {span.trace_id for span in spans}}
     return columns_of(
-        [_bytes(trace_id_of(span.trace_id)) for span in spans],
+        [traces[span.trace_id] for span in spans],
         [_bytes(span_id_of(span.span_id)) for span in spans],
         [_bytes(span_id_of(span.parent)) or _NONE for span in spans],
         kind=[kind_of(one) for one in told],

@@ -75,7 +75,12 @@ class JaegerSpan(
     @property
     def parent(self) -> str:
         """The id of the parent as sent: the first CHILD_OF in this trace, else the first reference in it."""
-        own = [one for one in self.references or () if one.trace_id == self.trace_id]
+        if not self.references:
+            return ""
+        first = self.references[0]
+        if first.kind == "CHILD_OF" and first.trace_id == self.trace_id:
+            return first.span_id
+        own = [one for one in self.references if one.trace_id == self.trace_id]
         child = next((one for one in own if one.kind == "CHILD_OF"), own[0] if own else None)
         return child.span_id if child is not None else ""
 
