@@ -64,7 +64,8 @@ def quantiles(counts: Floats, wanted: tuple[float, ...] = (0.5, 0.95, 0.99)) -> 
     cumulative = np.cumsum(rows, axis=1)
     total = cumulative[:, -1:]
     ranks = np.asarray(wanted)[None, :] * total
-    index = np.minimum((cumulative[:, :, None] < ranks[:, None, :]).sum(axis=1), BUCKETS - 1)
+    reached = [(cumulative >= ranks[:, i : i + 1]).argmax(axis=1) for i in range(len(wanted))]
+    index = np.stack(reached, axis=1) if reached else np.zeros((len(rows), 0), np.int64)
     at = np.take_along_axis(cumulative, index, axis=1)
     inside = np.take_along_axis(rows, index, axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from app.understand.topology import Assembly
 
 _MINUTE = timedelta(minutes=1)
+_EDGE_KINDS = {kind.value: kind for kind in EdgeKind}
 Element = TypeVar("Element", Node, Edge)
 _NO_DATA = Reason("no_data", "nobody looked in this window")
 
@@ -173,7 +175,9 @@ class _Rows:
         self.failed = [None if value != value else value for value in failed.tolist()]
         rows = np.round(quantiles(latency), 6).tolist() if len(ids) else []
         self.latency = [Latency() if row[0] != row[0] else Latency(*row) for row in rows]
-        self.health = [_health(status, count) for status, count in _padded(health, self.requests)]
+        self.health = [
+            _health_of(status, looked=count is not None) for status, count in _padded(health, self.requests)
+        ]
         self.evidence: list[tuple[Evidence, ...]] = [()] * len(self.ids)
 
     def witness(self, frame: Frame, seen: Masks) -> None:
@@ -199,9 +203,10 @@ def _padded(health: Sequence[str], requests: list[float | None]) -> list[tuple[s
     return list(zip(told, requests, strict=True))
 
 
-def _health(status: str, requests: float | None) -> Health:
+@lru_cache(maxsize=64)
+def _health_of(status: str, *, looked: bool) -> Health:
     held = HealthStatus(status) if status else HealthStatus.UNKNOWN
-    if held is HealthStatus.UNKNOWN and requests is None:
+    if held is HealthStatus.UNKNOWN and not looked:
         return Health(held, reasons=(_NO_DATA,))
     return Health(held)
 
@@ -239,7 +244,7 @@ def _edge(frame: Frame, i: int, rows: _Rows, seconds: float, end: datetime) -> E
         id=key,
         source=source,
         target=target,
-        kind=EdgeKind(frame.attributes.get(key, {}).get("kind", EdgeKind.SYNC.value)),
+        kind=_EDGE_KINDS[frame.attributes.get(key, {}).get("kind", EdgeKind.SYNC.value)],
         protocol=protocol,
         health=rows.health[i],
         rps=None if requests is None else requests / seconds,
