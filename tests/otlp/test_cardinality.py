@@ -193,8 +193,9 @@ def test_edges_beyond_the_limit_lead_to_the_others_of_their_kind_and_none_is_los
 def test_an_alias_is_not_learned_for_what_was_folded():
     hosts = [{"server.address": f"h{i}"} for i in range(8)]
     collector = OtlpCollector("test", limits=SMALL)
-    take(collector, *(S("a", CLIENT, id=i + 1, parent=9, attributes=host) for i, host in enumerate(hosts)))
-    look(collector)
+    for i, host in enumerate(hosts):
+        take(collector, S("a", CLIENT, id=i + 1, parent=9, attributes=host))
+        look(collector)
     take(collector, S("b", SERVER, id=50, parent=8))
     found = calls(look(collector, later(11)))
     assert (found["a>?other hosts ← shop/a"], found["a>b"]) == ((2, 0), (1, 0))
