@@ -36,6 +36,7 @@ Pair = tuple[str, str]
 Rates = dict[Pair, float]
 FAILING = {"users-db": 0.04, "acquirer": 0.08}  # shares of their answers, so that there are failures to count
 _TICK = 0.5
+_MOST_STEP = 3.0  # seconds of model time in one tick
 
 
 @dataclass(frozen=True)
@@ -67,15 +68,16 @@ class Watched:
         self._thread.join(20)
 
     def _run(self) -> None:
-        """Ticks as long as they really took, so that a slow machine draws the same picture."""
+        """Ticks as long as they really took; a machine that falls behind runs a slower fleet, not a longer queue."""
         last = clock.now().timestamp()
         while not self._stop.wait(_TICK):
             now = clock.now().timestamp()
-            left = (now - last) * self.speed
+            left = min((now - last) * self.speed, _MOST_STEP)
+            speed = left / (now - last)
             while left > 1e-9:
                 self.fleet.step(min(left, 1.0))
                 left -= min(left, 1.0)
-            for body in self._tracer.flush(now, now - last, self.speed).written():
+            for body in self._tracer.flush(now, now - last, speed).written():
                 self.spans.ingest(body, "application/x-protobuf")
             rows = self._exporter.truth()["edges"]
             calls, failed = (
