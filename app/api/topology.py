@@ -66,7 +66,7 @@ def topology(query: dict[str, Any]) -> Response:
 
 @blueprint.get("/topology/export")
 @requires("read")
-@operation("Nodes and edges as a file", query=(*_PART, _FORMAT), answer=str, media_type="*/*")
+@operation("Nodes and edges as a file", query=(*_PART, _FORMAT), answer=Any, media_type="*/*")
 def export(query: dict[str, Any]) -> Response:
     """Never folded, never cut: DOT for Graphviz, CSV with a row per node and edge, or the JSON document."""
     file = services().documents.export(_question(query), current().visibility, query["format"])
