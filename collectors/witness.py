@@ -55,7 +55,11 @@ def node_witness(evidence: EvidenceKind, tally: Tally, moment: Moment, time: int
     told = ~np.isnan(tally.requests[:, time])
     known = {key.party for key, good in zip(tally.keys, told.tolist(), strict=True) if good and _is_node(key)}
     rows = np.array(
-        [row for row, key in enumerate(tally.keys) if told[row] or (_is_node(key) and key.party not in known)],
+        [
+            row
+            for row, key in enumerate(tally.keys)
+            if told[row] or (_is_node(key) and key.party not in known)
+        ],
         np.int64,
     )
     keys = [key for row in rows if isinstance(key := tally.keys[row], NodeKey)]

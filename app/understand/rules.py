@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Protocol, TypeGuard
+from typing import Protocol, TypeGuard, cast
 
 from app.model.fleet import Identity, NodeKind
 from app.understand.names import join_address, split_address
@@ -106,9 +106,14 @@ class Hosts:
 
 def compiled(rules: Iterable[AnyRule]) -> tuple[list[CompiledRule], Hosts]:
     """Rules for parties, and those for groups of hosts, each in their order."""
-    rules = list(rules)
-    hosts = [rule for rule in rules if _is_host_rule(rule)]
-    return [CompiledRule(rule) for rule in rules if not _is_host_rule(rule)], Hosts(hosts)
+    parties: list[CompiledRule] = []
+    hosts: list[HostRule] = []
+    for rule in rules:
+        if _is_host_rule(rule):
+            hosts.append(rule)
+        else:
+            parties.append(CompiledRule(cast("Rule", rule)))
+    return parties, Hosts(hosts)
 
 
 def _is_host_rule(rule: AnyRule) -> TypeGuard[HostRule]:

@@ -100,7 +100,8 @@ def test_a_trace_kept_again_keeps_the_larger_one_and_gains_calls(store: Store):
     keep(store, make_example(spans=2, why=Why.TYPICAL, callee="db"))
     with store.reading() as session:
         trace = traces.get(session, f"{1:032x}")
-        assert trace is not None and len(trace.spans) == 3
+        assert trace is not None
+        assert len(trace.spans) == 3
         (found,) = traces.for_service(session, "prod:shop:web")
     assert [(call.why, call.callee) for call in found.calls] == [
         (Why.SLOW, "prod:shop:pay"),
