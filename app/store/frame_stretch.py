@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.model.fleet import Frame
@@ -114,27 +114,39 @@ class VersionChange:
 
 
 def version_changes(session: Session, cluster: str, window: Window) -> list[VersionChange]:
-    """Changes of versions that the minutes of a window saw, newest first; of a restless fleet only the last ones."""
+    """Changes of versions that the minutes of a window saw, newest first; of a restless fleet only the last ones.
+
+    A rollout counts from the minute in which old and new were first seen beside each other. The first version that
+    is ever seen of a node follows nothing and is no change.
+    """
     mine = (frames.c.cluster == cluster) & (frames.c.tier == MINUTE)
     within = (frames.c.start >= window.start) & (frames.c.start < window.end)
-    first = func.min(frames.c.start).label("first")
-    query = select(frames.c.names, first).where(mine & within).group_by(frames.c.names)
-    rows = session.execute(query.order_by(first.desc()).limit(_MOST_NAMES)).all()[::-1]
-    tables = names_of(session, {row.names for row in rows})
+    query = select(frames.c.start, frames.c.names).where(mine & within).order_by(frames.c.start)
+    turns = _turns((row.start, row.names) for row in session.execute(query))[-_MOST_NAMES:]
+    tables = names_of(session, {digest for _, digest in turns})
     found: list[VersionChange] = []
     known: dict[str, str] = {}
     mixed: dict[str, datetime] = {}  # when a rollout that is still under way was first seen
-    for row in rows:
-        for node, told in tables[row.names].attributes.items():
+    for start, digest in turns:
+        for node, told in tables[digest].attributes.items():
             after, before = told.get("versions", ""), known.get(node, "")
             if "," in after:
-                mixed.setdefault(node, row.first + _ONE_MINUTE)
+                mixed.setdefault(node, start + _ONE_MINUTE)
             elif after:
-                began = mixed.pop(node, row.first + _ONE_MINUTE)
+                began = mixed.pop(node, start + _ONE_MINUTE)
                 if before and after != before:
                     found.append(VersionChange(began, node, before, after))
                 known[node] = after
     return sorted(found, key=lambda one: one.at, reverse=True)
+
+
+def _turns(minutes: Iterable[tuple[datetime, str]]) -> list[tuple[datetime, str]]:
+    """The minutes in which the table of names is another one than in the minute before."""
+    found: list[tuple[datetime, str]] = []
+    for start, digest in minutes:
+        if not found or found[-1][1] != digest:
+            found.append((start, digest))
+    return found
 
 
 def _side(stored: Stored, names: Names, side: str) -> tuple[Block, tuple[str, ...]]:
