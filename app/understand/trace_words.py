@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from app.model.span import Span
 from app.model.trace import SpanKind
-from app.understand.waterfall import Row, RowKind, Waterfall
+from app.understand.waterfall import PEER, Row, RowKind, Waterfall
 
 _LONGEST = 80
 _STATUS = (
@@ -15,14 +15,6 @@ _STATUS = (
     "http.status_code",
     "rpc.grpc.status_code",
     "rpc.response.status_code",
-)
-_PEER = (
-    "peer.service",
-    "db.system.name",
-    "db.system",
-    "messaging.destination.name",
-    "server.address",
-    "net.peer.name",
 )
 
 
@@ -61,7 +53,7 @@ def service_name(span: Span) -> str:
 def peer_name(span: Span) -> str:
     """Whom a calling span says that it calls; "" when it does not say."""
     told = span.attributes
-    found = next((str(told[key]) for key in _PEER if told.get(key)), "")
+    found = next((str(told[key]) for key in PEER if told.get(key)), "")
     if found:
         return _short(found)
     try:

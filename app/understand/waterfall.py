@@ -11,8 +11,19 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from app.model.span import Span, Trace
+from app.model.trace import SpanKind
 from app.understand.critical_path import Stretch, critical_path, length, self_times
 from app.understand.trace_tree import ROOT, Tree, tree_of
+
+_CALLING = (SpanKind.CLIENT, SpanKind.PRODUCER)
+PEER = (  # attributes by which a calling span names whom it calls, best first
+    "peer.service",
+    "db.system.name",
+    "db.system",
+    "messaging.destination.name",
+    "server.address",
+    "net.peer.name",
+)
 
 MOST_ROWS = 2_000
 MOST_ALIKE = 20  # siblings of one name shown one by one
@@ -266,7 +277,10 @@ def deepest_failure(tree: Tree) -> int | None:
 
 
 def _longest_wait(tree: Tree, path: dict[int, list[Stretch]]) -> tuple[int | None, int]:
-    """The deepest call to another party under which at least half of the critical path lies, and how long that is."""
+    """The deepest call to another party under which at least half of the critical path lies, and how long that is.
+
+    Calls of one span to the same party count together; the longest of them is named.
+    """
     total = dict.fromkeys(path, 0)
     for at in reversed(tree.order):
         if at in path:
@@ -274,9 +288,19 @@ def _longest_wait(tree: Tree, path: dict[int, list[Stretch]]) -> tuple[int | Non
             if tree.parent[at] in total:
                 total[tree.parent[at]] += total[at]
     whole = tree.spans[tree.main].duration
-    calls = [at for at in path if tree.spans[at].kind in _CALLING and 2 * total[at] >= whole > 0]
-    found = max(calls, key=lambda at: tree.depth[at], default=None)
-    return found, 0 if found is None else total[found]
+    together: dict[tuple[object, ...], list[int]] = {}
+    for at in path:
+        if tree.spans[at].kind in _CALLING:
+            together.setdefault(_party(tree, at), []).append(at)
+    most = [calls for calls in together.values() if 2 * sum(total[at] for at in calls) >= whole > 0]
+    deepest = max(most, key=lambda calls: tree.depth[calls[0]], default=None)
+    if deepest is None:
+        return None, 0
+    return max(deepest, key=lambda at: total[at]), sum(total[at] for at in deepest)
 
 
-_CALLING = (3, 4)  # CLIENT, PRODUCER
+def _party(tree: Tree, at: int) -> tuple[object, ...]:
+    """Who calls and who is called, as far as the calling span tells; one that does not tell stands alone."""
+    told = tree.spans[at].attributes
+    called = tuple(str(told[key]) for key in PEER if told.get(key))
+    return (tree.parent[at], called or at)

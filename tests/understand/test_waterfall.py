@@ -124,6 +124,29 @@ def test_clocks_that_may_be_right_are_left_alone():
     assert all(row.shift == 0 for row in found.rows)
 
 
+def test_calls_to_the_same_party_count_together():
+    store = {"db.system.name": "postgresql", "server.address": "orders-db"}
+    found = fall(
+        span("a", service="web", length=2000, kind=SERVER),
+        span(
+            "b",
+            "a",
+            service="web",
+            start=20,
+            length=1950,
+            kind=CLIENT,
+            attributes={"server.address": "order"},
+        ),
+        span("c", "b", service="order", start=40, length=1900, kind=SERVER),
+        span("d", "c", service="order", start=60, length=800, kind=CLIENT, attributes=store),
+        span("e", "c", service="order", start=900, length=900, kind=CLIENT, attributes=store),
+    )
+    assert (
+        answer(found, length) == "took 2000 ms; 1700 ms of 2000 ms were spent waiting for order → postgresql"
+    )
+    assert found.waited_at == "e"
+
+
 def test_the_deepest_failure_is_named_and_the_call_that_took_most_of_the_time():
     found = fall(
         span("a", service="web", length=2100, kind=SERVER, status="error", name="POST /buy"),
