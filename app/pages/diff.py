@@ -235,11 +235,12 @@ def _newest(changes: Iterable[VersionChange]) -> list[VersionChange]:
 
 
 def _around(change: VersionChange) -> Choice:
+    """A ends before the minute in which the other version was first seen: it must be free of it."""
     zone = timerange.requested().zone
-    name = change.node.split(":", 2)[-1]
-    end = min(change.at + LENGTH, max(clock.now().replace(second=0, microsecond=0), change.at + MINUTE))
-    before, after = Window(change.at - LENGTH, change.at), Window(change.at, end)
-    label = f"{form.cut(name, 30)} {form.cut(change.after, 30)} at {diff_words.clock(change.at, zone)}"
+    name, first = change.node.split(":", 2)[-1], change.at - MINUTE
+    end = min(first + LENGTH, max(clock.now().replace(second=0, microsecond=0), change.at))
+    before, after = Window(first - LENGTH, first), Window(first, end)
+    label = f"{form.cut(name, 30)} {form.cut(change.after, 30)} at {diff_words.clock(first, zone)}"
     told = f"from {form.cut(change.before, 60)} to {form.cut(change.after, 60)}"
     return Choice(label, _link(a=written(before), b=written(after), ra=None, rb=None), told)
 

@@ -147,12 +147,16 @@ class Difference:
         return [(key.split(">", 2)[0], _target(key)) for key in self._edges.ids]
 
     def rows(
-        self, marks: Collection[Mark], most: int, within: Collection[str] | None = None
+        self, marks: Collection[Mark], most: int, within: Collection[str] | None = None, side: str = ""
     ) -> tuple[list[Change], int]:
-        """The first rows of these classes by impact, of nodes `within` or edges between them; and how many in all."""
+        """The first rows of these classes by impact, of nodes `within` or edges between them; and how many in all.
+
+        side: `nodes` or `edges` alone; "" = both.
+        """
         found: list[tuple[tuple[int, float, str], _Ranked, int]] = []
         total = 0
-        for ranked in (self._nodes, self._edges):
+        sides = {"nodes": self._nodes, "edges": self._edges}
+        for ranked in [sides[side]] if side else sides.values():
             rows = [
                 row for mark in marks for row in ranked.of_mark(mark) if _is_within(ranked.ids[row], within)
             ]

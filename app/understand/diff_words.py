@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 
+from app.model.fleet import NodeKind
 from app.model.series import Window
 from app.understand.diff import Mark, Why
 from app.understand.diff_rows import Change, Difference, Told
@@ -28,27 +29,40 @@ WORDS = {
     Mark.INCOMPARABLE: "not comparable",
     Mark.SAME: "same",
 }
+_VERBS = {
+    Mark.WORSE: ("got worse", "got worse"),
+    Mark.NEW: ("is new", "are new"),
+    Mark.GONE: ("vanished", "vanished"),
+    Mark.BETTER: ("got better", "got better"),
+    Mark.VOLUME: ("carries another volume", "carry another volume"),
+}
+_BAD = (Mark.WORSE, Mark.NEW, Mark.GONE)
 _LISTED = 3
 _ENOUGH = 0.8  # share of a window below which the answer says what is missing
 
 
 def answer(found: Sequence[Difference], zone: tzinfo = UTC) -> str:
-    """Counts of connections, versions that changed, and what could not be compared."""
+    """What became of connections, then of services and nodes; versions that changed, and what cannot be compared."""
     if not found:
         return "Nothing is kept of one of the windows."
     edges, nodes = _counts(found, edges=True), _counts(found, edges=False)
-    parts = [_told(edges, "connection", "connections") + _first(found)]
-    bad = {mark: nodes[mark] for mark in (Mark.NEW, Mark.GONE)}
-    if any(bad.values()):
-        parts.append(_told({**dict.fromkeys(Mark, 0), **bad}, "service or node", "services or nodes"))
+    parts = [_of_edges(found, edges), _of_nodes(found, nodes, named=not _any(edges))]
+    if not _any(edges):
+        parts = [*parts[1:], parts[0]] if parts[1] else parts[:1]
     parts += _versions(found)
     same = edges[Mark.SAME]
-    if same:
-        parts.append(f"{same} compared as usual")
+    if same and same != sum(edges.values()):
+        parts.append(f"{_connections(same)} as before")
     if edges[Mark.INCOMPARABLE]:
         why = "; ".join(_reasons(found, zone))
-        parts.append(f"{edges[Mark.INCOMPARABLE]} not comparable" + (f" ({why})" if why else ""))
+        parts.append(
+            f"{_connections(edges[Mark.INCOMPARABLE])} not comparable" + (f" ({why})" if why else "")
+        )
     return ". ".join(part[:1].upper() + part[1:] for part in parts if part) + "."
+
+
+def _connections(number: int) -> str:
+    return f"{number} connection" + ("" if number == 1 else "s")
 
 
 def _counts(found: Iterable[Difference], *, edges: bool) -> dict[Mark, int]:
@@ -59,34 +73,51 @@ def _counts(found: Iterable[Difference], *, edges: bool) -> dict[Mark, int]:
     return total
 
 
+def _any(counts: dict[Mark, int]) -> bool:
+    """Whether anything is clearly different."""
+    return any(number for mark, number in counts.items() if mark in _VERBS)
+
+
+def _of_edges(found: Sequence[Difference], counts: dict[Mark, int]) -> str:
+    """`2 connections got worse, 1 vanished, first of all order → payment (errors 0 % → 12 %)`."""
+    if not _any(counts):
+        if not counts[Mark.SAME]:
+            return "" if any(counts.values()) else "no connections are known"
+        compared = "" if counts[Mark.INCOMPARABLE] else f" ({counts[Mark.SAME]} compared)"
+        return f"no connection is new, gone or clearly different{compared}"
+    first = _first(found, _BAD, 1, "edges")
+    named = "".join(f", first of all {one.source_name} → {one.target_name} ({said(one)})" for one in first)
+    return _told(counts, "connection", "connections") + named
+
+
+def _of_nodes(found: Sequence[Difference], counts: dict[Mark, int], *, named: bool) -> str:
+    """`2 services got worse: payment (errors 0.04 % → 2 %), order (p95 90 ms → 1.2 s)`; values where `named`."""
+    if not _any(counts):
+        return ""
+    first = _first(found, tuple(_VERBS), _LISTED, "nodes")
+    service = all(one.kind == NodeKind.SERVICE for one in first)
+    told = _told(counts, *(("service", "services") if service else ("service or node", "services or nodes")))
+    names = [f"{one.name} ({said(one)})" if named else one.name for one in first]
+    more = sum(counts[mark] for mark in _VERBS) - len(names)
+    return f"{told}: {', '.join(names)}" + (f" and {more} more" if more else "")
+
+
 def _told(counts: dict[Mark, int], one: str, many: str) -> str:
     """`1 connection is new, 2 got worse, 1 vanished`."""
-    verbs = (
-        (Mark.WORSE, "got worse", "got worse"),
-        (Mark.NEW, "is new", "are new"),
-        (Mark.GONE, "vanished", "vanished"),
-        (Mark.BETTER, "got better", "got better"),
-        (Mark.VOLUME, "carries another volume", "carry another volume"),
-    )
     parts = [
         (counts[mark], single if counts[mark] == 1 else plural)
-        for mark, single, plural in verbs
+        for mark, (single, plural) in _VERBS.items()
         if counts[mark]
     ]
-    if not parts:
-        return f"no {one} is new, gone or clearly different" if one == "connection" else ""
     first, verb = parts[0]
     head = f"{first} {one if first == 1 else many} {verb}"
     return ", ".join([head, *(f"{number} {verb}" for number, verb in parts[1:])])
 
 
-def _first(found: Sequence[Difference]) -> str:
-    """What comes first in the list, where that is a connection and something changed for the worse."""
-    rows = [row for one in found for row in one.rows((Mark.WORSE, Mark.NEW, Mark.GONE), 1)[0]]
-    first = min(rows, key=lambda row: row.order, default=None)
-    if first is None or not first.is_edge:
-        return ""
-    return f", first of all {first.source_name} → {first.target_name} ({said(first)})"
+def _first(found: Sequence[Difference], marks: Sequence[Mark], most: int, side: str) -> list[Change]:
+    """What comes first among the `nodes` or `edges` of these classes."""
+    rows = [row for one in found for row in one.rows(marks, most, side=side)[0]]
+    return sorted(rows, key=lambda row: row.order)[:most]
 
 
 def _versions(found: Iterable[Difference]) -> list[str]:
@@ -110,9 +141,9 @@ def _reasons(found: Sequence[Difference], zone: tzinfo) -> list[str]:
         told.append(f"too few requests on {counts[Why.TOO_FEW]}")
     if counts.get(Why.OTHER_WITNESS):
         told.append(f"measured otherwise in B: {counts[Why.OTHER_WITNESS]}")
-    blind = sum(counts.get(why, 0) for why in (Why.BLIND, Why.BLIND_A, Why.BLIND_B))
-    if blind and not told:
-        told.append(f"nobody looked at {blind}")
+    silent = ((Why.BLIND, "either window"), (Why.BLIND_A, "A"), (Why.BLIND_B, "B"))
+    if not told:
+        told += [f"nobody looked in {where}" for why, where in silent if counts.get(why)]
     return list(dict.fromkeys(told))
 
 

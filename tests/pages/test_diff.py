@@ -4,58 +4,24 @@ from __future__ import annotations
 
 import html
 import re
-from dataclasses import replace
-from datetime import timedelta
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-import numpy as np
 import pytest
 
-from app import clock
-from app.model.fleet import EvidenceKind, Heard
-from app.model.series import Window
-from app.store import frames
-from app.web.windows import written
-from tests.support import shown
+from tests.support.windows import remember
 
-MINUTE = timedelta(minutes=1)
 PAGE = "/topology/diff"
 
 
 @pytest.fixture
 def windows(empty_site):
     """Twenty minutes of the fleet; in the last ten order fails and payment is slow, on a version of its own."""
-    fleet = shown.make_fleet(clock.now())
-    end = fleet.as_of.replace(second=0, microsecond=0) - 10 * MINUTE
-    with empty_site.store.begin() as session:
-        for back in range(20, 0, -1):
-            frames.write(
-                session, told(shown.make_minute(fleet, end - back * MINUTE, bad=back <= 10), back <= 10)
-            )
-    shown.answered(empty_site.store, fleet.as_of)
-    shown.show(empty_site.store, fleet)
-    middle = end - 10 * MINUTE
-    return {"a": written(Window(end - 20 * MINUTE, middle)), "b": written(Window(middle, end))}
+    return remember(empty_site.store)
 
 
 def words(page):
     """All text of a page or part, in one line."""
     return " ".join(" ".join(re.sub(r"<[^>]*>", " ", html.unescape(page.html)).split()).split())
-
-
-def told(frame, late):
-    """The frame with who gave the numbers, and the version of payment."""
-    bits = EvidenceKind.TRACES.bit
-    name = next(key for key in frame.node_ids if key.endswith(":payment"))
-    attributes = {key: dict(value) for key, value in frame.attributes.items()}
-    attributes[name]["versions"] = "v43" if late else "v42"
-    return replace(
-        frame,
-        attributes=attributes,
-        node_seen=np.full(len(frame.node_ids), bits, np.uint16),
-        edge_seen=np.full(len(frame.edge_ids), bits, np.uint16),
-        witnesses={"traces": Heard(60.0, 1.0)},
-    )
 
 
 def test_relative_windows_become_times_and_what_was_asked_is_kept(site):

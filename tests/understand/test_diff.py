@@ -77,7 +77,7 @@ def row(before, after):
 def test_the_same_calls_are_the_same():
     found = Difference(window(0, {EDGE: call()}), window(10, {EDGE: call()}))
     assert found.edge_counts[Mark.SAME] == 1
-    assert answer([found]) == "No connection is new, gone or clearly different. 1 compared as usual."
+    assert answer([found]) == "No connection is new, gone or clearly different (1 compared)."
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_blind_stretch_is_told_with_its_times():
     found = Difference(before, window(10, {EDGE: call(), DEEPER: call()}))
     assert found.row(EDGE).mark is Mark.SAME
     assert found.row(DEEPER).why == Why.BLIND_A
-    assert "1 not comparable (no traces in A 12:04–12:10)" in answer([found])
+    assert "1 connection not comparable (no traces in A 12:04–12:10)" in answer([found])
 
 
 def test_numbers_of_different_witnesses_are_not_compared():
