@@ -49,5 +49,5 @@ class Stretch(Protocol):
         ...
 
     def versions_since(self, node: str, other: str) -> datetime | None:
-        """The end of the first piece at whose end the node's versions were not `other`; None = of none."""
+        """The start of the first piece in which the node's versions were not `other`; None = of none."""
         ...

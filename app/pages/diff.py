@@ -89,7 +89,6 @@ def diff_answer() -> dict[str, Any]:
     return {
         "answer": diff_words.answer(found.parts, zone),
         "notices": [*absent, *diff_words.notices(found.parts, zone)],
-        "versions": [one for part in found.parts for one in part.versions][:ROLLOUTS],
     }
 
 
@@ -237,8 +236,8 @@ def _newest(changes: Iterable[VersionChange]) -> list[VersionChange]:
 def _around(change: VersionChange) -> Choice:
     """A ends before the minute in which the other version was first seen: it must be free of it."""
     zone = timerange.requested().zone
-    name, first = change.node.split(":", 2)[-1], change.at - MINUTE
-    end = min(first + LENGTH, max(clock.now().replace(second=0, microsecond=0), change.at))
+    name, first = change.node.split(":", 2)[-1], change.at
+    end = min(first + LENGTH, max(clock.now().replace(second=0, microsecond=0), first + MINUTE))
     before, after = Window(first - LENGTH, first), Window(first, end)
     label = f"{form.cut(name, 30)} {form.cut(change.after, 30)} at {diff_words.clock(first, zone)}"
     told = f"from {form.cut(change.before, 60)} to {form.cut(change.after, 60)}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 
 import numpy as np
@@ -26,7 +26,6 @@ from app.store.frame_rows import load, names_of, starts
 from app.store.tables import frames
 
 _MINUTES = 2 * HOUR  # longer windows are put together from the coarsest frames
-_ONE_MINUTE = timedelta(minutes=1)
 _MOST_NAMES = 60  # tables of names looked through for changes of versions
 
 Tables = Sequence[tuple[Stored, Names]]
@@ -86,11 +85,11 @@ class Kept:
         return {name: Pace(requests[i], failed[i], histograms[i]) for i, name in enumerate(wanted)}
 
     def versions_since(self, node: str, other: str) -> datetime | None:
-        """The end of the first piece at whose end the node's versions were not `other`; None = of none."""
+        """The start of the first piece in which the node's versions were not `other`; None = of none."""
         for stored, names in self._found:
             told = names.attributes.get(node, {}).get("versions")
             if told and told != other:
-                return stored.start + stored.length
+                return stored.start
         return None
 
 
@@ -105,7 +104,7 @@ def stretch(session: Session, cluster: str, window: Window) -> Kept | None:
 
 @dataclass(frozen=True, slots=True)
 class VersionChange:
-    """At `at` (the end of a minute) a node first had pods of the version `after`."""
+    """In the minute that begins at `at` a node first had pods of the version `after`."""
 
     at: datetime
     node: str
@@ -131,9 +130,9 @@ def version_changes(session: Session, cluster: str, window: Window) -> list[Vers
         for node, told in tables[digest].attributes.items():
             after, before = told.get("versions", ""), known.get(node, "")
             if "," in after:
-                mixed.setdefault(node, start + _ONE_MINUTE)
+                mixed.setdefault(node, start)
             elif after:
-                began = mixed.pop(node, start + _ONE_MINUTE)
+                began = mixed.pop(node, start)
                 if before and after != before:
                     found.append(VersionChange(began, node, before, after))
                 known[node] = after

@@ -49,7 +49,7 @@ def answer(found: Sequence[Difference], zone: tzinfo = UTC) -> str:
     parts = [_of_edges(found, edges), _of_nodes(found, nodes, named=not _any(edges))]
     if not _any(edges):
         parts = [*parts[1:], parts[0]] if parts[1] else parts[:1]
-    parts += _versions(found)
+    parts += _versions(found, zone)
     same = edges[Mark.SAME]
     if same and same != sum(edges.values()):
         parts.append(f"{_connections(same)} as before")
@@ -120,11 +120,15 @@ def _first(found: Sequence[Difference], marks: Sequence[Mark], most: int, side: 
     return sorted(rows, key=lambda row: row.order)[:most]
 
 
-def _versions(found: Iterable[Difference]) -> list[str]:
+def _versions(found: Iterable[Difference], zone: tzinfo) -> list[str]:
+    """`other versions: payment 4.1.2 → 4.2.0 since 18:42`, the first few."""
     changed = [one for part in found for one in part.versions]
     if not changed:
         return []
-    told = [f"{one.name} {one.before} → {one.after}" for one in changed[:_LISTED]]
+    told = [
+        f"{one.name} {one.before} → {one.after}" + (f" since {clock(one.since, zone)}" if one.since else "")
+        for one in changed[:_LISTED]
+    ]
     more = f" and {len(changed) - _LISTED} more" if len(changed) > _LISTED else ""
     return [f"other versions: {', '.join(told)}{more}"]
 
@@ -141,6 +145,7 @@ def _reasons(found: Sequence[Difference], zone: tzinfo) -> list[str]:
         told.append(f"too few requests on {counts[Why.TOO_FEW]}")
     if counts.get(Why.OTHER_WITNESS):
         told.append(f"measured otherwise in B: {counts[Why.OTHER_WITNESS]}")
+    told += [f"no {', '.join(kinds)} in {letter}" for letter, kinds in _silent(found)]
     silent = ((Why.BLIND, "either window"), (Why.BLIND_A, "A"), (Why.BLIND_B, "B"))
     if not told:
         told += [f"nobody looked in {where}" for why, where in silent if counts.get(why)]
@@ -155,6 +160,15 @@ def _blind(found: Iterable[Difference]) -> list[tuple[str, str, tuple[Window, ..
         for letter, side in zip("AB", one.told, strict=True)
         for kind, gaps in side.blind.items()
     ]
+
+
+def _silent(found: Iterable[Difference]) -> list[tuple[str, list[str]]]:
+    """(window, kinds of evidence that were alive in the other window alone)."""
+    told = []
+    for one in found:
+        a, b = (set(side.alive) for side in one.told)
+        told += [(letter, sorted(kinds)) for letter, kinds in (("A", b - a), ("B", a - b)) if kinds]
+    return told
 
 
 def notices(found: Sequence[Difference], zone: tzinfo = UTC) -> list[str]:

@@ -31,8 +31,11 @@ def call(requests=600.0, failed=0.0, seconds=0.1, by=(TRACES,)):
     return requests, failed, seconds, by
 
 
-def minute(index, edges, *, alive=((TRACES, 1.0),), versions=""):
-    """A frame of the minute `index` with these edges (id -> call); no nodes but their attributes."""
+NOBODY = (float("nan"), float("nan"), 0.0, ())
+
+
+def minute(index, edges, *, alive=((TRACES, 1.0),), versions="", node=NOBODY):
+    """A frame of the minute `index` with these edges (id -> call), and payment as `node`."""
     ids = tuple(sorted(edges))
     rows = [edges[key] for key in ids]
     latency = np.zeros((len(ids), BUCKETS))
@@ -44,9 +47,10 @@ def minute(index, edges, *, alive=((TRACES, 1.0),), versions=""):
         start=NOON + index * MINUTE,
         length=MINUTE,
         node_ids=("demo:shop:payment",),
-        node_requests=np.array([np.nan]),
-        node_failed=np.array([np.nan]),
+        node_requests=np.array([node[0]]),
+        node_failed=np.array([node[1]]),
         node_latency=np.zeros((1, BUCKETS)),
+        node_seen=np.array([sum(kind.bit for kind in node[3])], np.uint16),
         edge_ids=ids,
         edge_requests=np.array([row[0] for row in rows], float),
         edge_failed=np.array([row[1] for row in rows], float),
@@ -128,6 +132,11 @@ def test_an_edge_is_new_only_if_its_source_was_alive_before():
     assert row(window(0, {}, alive=()), after).why == Why.BLIND_A
 
 
+def test_a_kind_of_evidence_that_only_one_window_had_is_named():
+    found = Difference(window(0, {}, alive=((MESH, 1.0),)), window(10, {EDGE: call(), DEEPER: call()}))
+    assert answer([found]) == "2 connections not comparable (no traces in A; no istio in B)."
+
+
 def test_a_blind_stretch_is_told_with_its_times():
     silent = [minute(i, {EDGE: call(requests=float("nan"))}, alive=()) for i in range(4, 10)]
     before = kept([*(minute(i, {EDGE: call()}) for i in range(4)), *silent])
@@ -186,8 +195,24 @@ def test_versions_that_changed_are_told_on_the_row_with_their_moment():
     frames = [minute(10 + i, {EDGE: call()}, versions="v42" if i < 3 else "v43") for i in range(10)]
     found = Difference(window(0, {EDGE: call()}, versions="v42"), kept(frames))
     assert found.row(EDGE).versions == ("v42", "v43")
-    assert found.versions[0].since == NOON + 14 * MINUTE
-    assert "Other versions: payment v42 → v43" in answer([found])
+    assert found.versions[0].since == NOON + 13 * MINUTE
+    assert "Other versions: payment v42 → v43 since 12:13" in answer([found])
+
+
+def test_services_that_got_worse_are_named_with_their_values_where_no_connection_differs():
+    found = Difference(
+        window(0, {EDGE: call()}, node=call()), window(10, {EDGE: call()}, node=call(failed=60.0))
+    )
+    told = "1 service got worse: payment (errors 0 % → 10 %). No connection is new, gone or clearly different"
+    assert answer([found]) == f"{told} (1 compared)."
+
+
+def test_connections_that_changed_come_before_the_services():
+    bad = call(failed=60.0)
+    found = Difference(window(0, {EDGE: call()}, node=call()), window(10, {EDGE: bad}, node=bad))
+    assert answer([found]) == (
+        "1 connection got worse, first of all order → payment (errors 0 % → 10 %). 1 service got worse: payment."
+    )
 
 
 def test_frames_that_did_not_keep_who_saw_what_are_compared_but_never_gone():
