@@ -124,7 +124,7 @@ def halves_of(flush: Flush, spans: I64, key: U64) -> Halves:
     """Some spans as halves of calls; `key` is the column under which they are to meet."""
     made = np.zeros(len(spans), HALF)
     made["key"] = key[spans]
-    for name in ("party", "end", "arrived", "weight", "bucket", "outcome", "trace"):
+    for name in ("party", "end", "arrived", "weight", "bucket", "outcome", "trace", "root"):
         made[name] = getattr(flush, name)[spans]
     made["queued"] = flush.kind[spans] >= SpanKind.PRODUCER
     made["peer"], made["span"] = -1, spans

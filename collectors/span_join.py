@@ -173,9 +173,8 @@ class Joiner:
 
     def _entries(self, flush: Flush, serving: I64) -> None:
         """A server span without a parent is a call from outside."""
-        roots = np.flatnonzero(flush.root)
-        self.crossings.enter(flush.trace[roots], flush.party[roots], flush.weight[roots])
         spans = serving[flush.root[serving] & (flush.kind[serving] == SpanKind.SERVER)]
+        self.crossings.enter(flush.trace[spans], flush.party[spans], flush.weight[spans])
         call = np.full(len(spans), Role.CALL, np.int64)
         rows = self.edges.rows(np.full(len(spans), self.parties.user), flush.party[spans], call)
         looked = self.edges.unlooked(rows, flush.end[spans] // STEP_NS)
@@ -216,6 +215,7 @@ class Joiner:
         self._look(flush, rows, callers, callees)
         outcome = either(callers["outcome"], callees["outcome"])
         self.choice.offer(rows, callers["key"], callers["bucket"], outcome)
+        self._enter(callers[callers["root"]])
         self.crossings.use(callers["trace"], rows)
         self.edge_ledger.add(
             callers["end"] // STEP_NS,
@@ -226,6 +226,11 @@ class Joiner:
             client=callers["bucket"],
             server=callees["bucket"],
         )
+
+    def _enter(self, halves: Halves, *, orphan: bool = False) -> None:
+        """Requests enter here. Messages do not: who sent them did, or nobody asked for them."""
+        halves = halves[~halves["queued"]]
+        self.crossings.enter(halves["trace"], halves["party"], halves["weight"], orphan=orphan)
 
     def _look(self, flush: Flush, rows: I64, callers: Halves, callees: Halves) -> None:
         """Learn from one call of each edge a minute what it speaks and under which name the callee is called."""
@@ -246,20 +251,17 @@ class Joiner:
 
     def _name_peers(self, flush: Flush, alone: Halves) -> Halves:
         """Ask callers that no server span answered whom they called; stores and queues are booked at once."""
-        keep: list[bool] = []
-        numbers: list[int] = []
-        protocols: list[int] = []
-        for span, (peer, number) in zip(
-            alone["span"].tolist(), self._peers.of(flush, alone["span"]), strict=True
-        ):
-            calls = peer.role in (Role.CALL, Role.SERVE)
-            if not calls:
-                self._queue_span(flush, span, peer, number)
-            keep.append(calls and not peer.certain)
-            numbers.append(number if calls else -1)
-            protocols.append(self._protocol(peer.protocol))
-        alone["peer"], alone["protocol"], alone["span"] = numbers, protocols, -1
-        waits = np.array(keep, bool)
+        named = list(self._peers.of(flush, alone["span"]))
+        numbers: dict[int, int] = {}  # spans with equal attributes name the same object
+        which = np.array([numbers.setdefault(id(one), len(numbers)) for one in named], np.int64)
+        told = list({id(one): one for one in named}.values())
+        calls = np.array([peer.role in (Role.CALL, Role.SERVE) for peer, _ in told], bool)[which]
+        for at in np.flatnonzero(~calls).tolist():
+            self._queue_span(flush, int(alone["span"][at]), *named[at])
+        alone["peer"] = np.where(calls, np.array([party for _, party in told], np.int64)[which], -1)
+        alone["protocol"] = np.array([self._protocol(peer.protocol) for peer, _ in told], np.int32)[which]
+        alone["span"] = -1
+        waits = calls & ~np.array([peer.certain for peer, _ in told], bool)[which]
         self._book_alone(alone[~waits & (alone["peer"] >= 0)])
         waiting: Halves = alone[waits]
         return waiting
@@ -311,6 +313,6 @@ class Joiner:
         self._book_alone(done[named])
         self.tally["unanswered"] += int(len(done) - named.sum())
         orphans = self.callees[callees]
-        self.crossings.enter(orphans["trace"], orphans["party"], orphans["weight"], orphan=True)
+        self._enter(orphans, orphan=True)
         self.tally["orphans"] += len(orphans)
         self.callers, self.callees = self.callers[~callers], self.callees[~callees]

@@ -19,6 +19,7 @@ HALF = np.dtype(
         ("bucket", "i8"),
         ("outcome", "i1"),
         ("queued", "?"),
+        ("root", "?"),
         ("protocol", "i4"),
         ("trace", "u4"),
         ("span", "i4"),

@@ -181,8 +181,8 @@ def is_ip(host: str) -> bool:
 
 def is_loopback(host: str) -> bool:
     """Whether the host means "this very machine" and says nothing to anybody else."""
-    if host == "localhost":
-        return True
+    if not host[:1].isdigit() and ":" not in host:
+        return host == "localhost"
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -110,9 +110,34 @@ def test_where_the_root_is_never_told_the_first_known_server_is_the_entry():
     assert told(seen(*spans, wait=True))["web"][:3] == (1, 1, {"web": 1, "pay": 1})
 
 
-def test_a_job_that_starts_a_trace_is_an_entry():
-    spans = (entry("job", trace=1, kind=INTERNAL), *call("job", "pay", 1, trace=1))
-    assert told(seen(*spans))["job"][:3] == (1, 1, {"job": 1, "pay": 1})
+def test_what_a_job_or_a_message_starts_is_no_request_from_outside():
+    kafka = {"messaging.system": "kafka", "messaging.destination.name": "orders"}
+    receive = {**kafka, "messaging.operation.type": "receive"}
+    snapshot = seen(
+        entry("web", trace=1),
+        S("web", PRODUCER, id=1, parent=1000, trace=1, attributes=kafka),
+        S("mail", CONSUMER, id=1000, trace=2, attributes=kafka, links=[(1, 1)]),
+        *call("mail", "pay", 1, trace=2),
+        S("poll", CLIENT, id=1000, trace=3, attributes=receive),
+        entry("job", trace=4, kind=INTERNAL),
+        *call("job", "pay", 1, trace=4),
+        S("cron", PRODUCER, id=1000, trace=5, attributes=kafka),
+        S("pool", CLIENT, id=1000, trace=6, attributes=STORE),
+        wait=True,
+    )
+    assert told(snapshot) == {
+        "web": (1, 1, {"user": 1, "web": 1, "kafka/orders": 1}, {"user>web": 1, "web>kafka/orders": 1}),
+    }
+
+
+def test_a_call_that_nobody_caused_and_a_service_answered_is_an_entry():
+    spans = (
+        S("app", CLIENT, id=1000, trace=1),
+        S("web", SERVER, id=1, parent=1000, trace=1),
+        S("web", CLIENT, id=2, parent=1, trace=1),
+        S("pay", SERVER, id=3, parent=2, trace=1),
+    )
+    assert told(seen(*spans)) == {"app": (1, 1, {"app": 1, "web": 1, "pay": 1}, {"app>web": 1, "web>pay": 1})}
 
 
 def test_a_message_below_its_producer_belongs_to_the_same_trace():
