@@ -18,10 +18,9 @@ from app.model.series import Window
 from collectors.http import AnswerTooLarge
 from collectors.jaeger_api import JaegerApi, microseconds
 from collectors.jaeger_columns import batch_of_jaeger
-from collectors.jaeger_wire import JaegerTrace, legible, trace_id_of
-from collectors.span_columns import Batch
-from collectors.trace_look import Look, TraceCollector, halves, steps_of
-from collectors.trace_sink import SpanSink
+from collectors.jaeger_wire import JaegerTrace, legible, some_spans, trace_id_of, written
+from collectors.trace_look import TOGETHER, Look, TraceCollector, halves, steps_of
+from collectors.trace_sink import SpanSink, Whole
 
 PAGE = 200  # traces of one answer
 _FEW = 10  # traces that tell with what the traces of a service begin
@@ -297,15 +296,17 @@ class JaegerCollector(TraceCollector):
         new = {key: one for key, one in taken.items() if key not in self.known and one.start < end}
         for one in taken.values():
             self._learn(one, window.start, look)
-        if new:
-            self.hand_over(self._batch([*new.values()], look), new.keys(), look, factor=factor)
+        ids = list(new)
+        for piece in (ids[first : first + TOGETHER] for first in range(0, len(ids), TOGETHER)):
+            self.hand_over(self._whole([new[key] for key in piece], look), piece, look, factor=factor)
 
-    def _batch(self, traces: Sequence[JaegerTrace], look: Look) -> Batch:
-        return batch_of_jaeger(traces, now_ns=look.now_ns, sampling_attribute=self.sampling_attribute)
+    def _whole(self, traces: Sequence[JaegerTrace], look: Look) -> Whole:
+        batch = batch_of_jaeger(traces, now_ns=look.now_ns, sampling_attribute=self.sampling_attribute)
+        return Whole(batch, written(traces), some_spans)
 
-    def _fetch(self, trace_id: str, look: Look) -> Batch | None:
+    def _fetch(self, trace_id: str, look: Look) -> Whole | None:
         found = self._api.trace(trace_id)
-        return self._batch([found], look) if found is not None else None
+        return self._whole([found], look) if found is not None else None
 
     def _hang_up(self) -> None:
         self._api.http.close()

@@ -8,7 +8,7 @@ VictoriaTraces writes "unset" into every span. Source: jaeger-idl `model/json/mo
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -113,6 +113,7 @@ class _Names(msgspec.Struct):
 
 
 _answer, _names = msgspec.json.Decoder(_Answer), msgspec.json.Decoder(_Names)
+_written = msgspec.json.Decoder(list[JaegerTrace])
 _tags, _logs = msgspec.json.Decoder(list[Tag] | None), msgspec.json.Decoder(list[Log] | None)
 
 
@@ -192,6 +193,11 @@ def legible(trace_id: str) -> bool:
     return len(trace_id) == 32 and set(trace_id) <= _HEX
 
 
+def low_half(trace_id: str) -> int:
+    """The low half of a trace id of 32 hex digits, as `Batch.trace` holds it."""
+    return int.from_bytes(bytes.fromhex(trace_id[16:]), "little")
+
+
 def span_id_of(text: str) -> str:
     """An id as 16 lower-case hex digits; "" stays "" (no parent)."""
     return text.lower().rjust(16, "0") if text else ""
@@ -201,6 +207,21 @@ def whole_spans(trace: JaegerTrace, most: int) -> list[Span]:
     """The first `most` spans of a trace with everything they carry."""
     processes = {key: _resource(one) for key, one in (trace.processes or {}).items()}
     return [_whole(one, processes.get(one.process, {})) for one in (trace.spans or [])[:most]]
+
+
+def written(traces: Sequence[JaegerTrace]) -> bytes:
+    """Traces as they came, for `some_spans`."""
+    return msgspec.json.encode(traces)
+
+
+def some_spans(body: bytes, traces: Mapping[int, int]) -> list[tuple[str, Span]]:
+    """(trace id, span) of some of the traces written: low half of the id -> how many of its spans at most."""
+    found = []
+    for trace in _written.decode(body):
+        trace_id = trace_id_of(trace.trace_id)
+        most = traces.get(low_half(trace_id), 0)
+        found += [(trace_id, span) for span in whole_spans(trace, most)]
+    return found
 
 
 def _whole(span: JaegerSpan, resource: Attributes) -> Span:

@@ -30,6 +30,7 @@ from collectors.span_ledger import EVER, STEP_NS
 from collectors.span_pulled import Pulled
 from collectors.span_read import read_json, read_protobuf
 from collectors.span_witness import witness
+from collectors.trace_sink import Whole
 
 KEPT_STEPS = 6
 RETRY_AFTER_SECONDS = 10
@@ -174,7 +175,13 @@ class OtlpCollector:
         return found.examples
 
     def take(
-        self, settled: Sequence[Batch], unsettled: Sequence[Batch], *, source: str, until: datetime | None
+        self,
+        settled: Sequence[Batch],
+        unsettled: Sequence[Batch],
+        *,
+        source: str,
+        until: datetime | None,
+        whole: Sequence[Whole] = (),
     ) -> None:
         """Join spans that were pulled from a backend; see `trace_sink.SpanSink`. Thread-safe.
 
@@ -182,6 +189,8 @@ class OtlpCollector:
         """
         now = clock.now()
         now_ns = _ns(now)
+        for one in whole:
+            self._keeper.remember_pulled(one)
         waits = [(batch, -self._wait_ns) for batch in settled]
         waits += [(batch, _PATIENCE_NS - self._wait_ns) for batch in unsettled]
         with self._join_lock:

@@ -5,7 +5,7 @@ The small body that is left holds resources and spans as they were sent, and goe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -15,6 +15,8 @@ from collectors.otlp_body import JSON
 from collectors.otlp_wire import parse_span, status_is_error
 from collectors.span_outline import Outline, outline
 from collectors.span_whole import whole_from_otlp
+
+Cut = Callable[[bytes, Mapping[int, int]], list[tuple[str, Span]]]  # as `spans_of`, of one kind of body
 
 _RESOURCE_SPANS, _RESOURCE, _SCOPE_SPANS, _SPANS = 0x0A, 0x0A, 0x12, 0x12
 _TRACE_HEAD = b"\x0a\x10"  # field 1, sixteen bytes: how every encoder begins a span

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,9 +20,10 @@ from app.understand.redact import presentable
 from collectors.otlp_body import OtlpError, unpack
 from collectors.span_choice import Chosen
 from collectors.span_columns import Batch, mix
-from collectors.span_cut import spans_of
+from collectors.span_cut import Cut, spans_of
 from collectors.span_fields import U64
 from collectors.span_join import Joiner
+from collectors.trace_sink import Whole
 
 SETTLED_NS = 20 * 10**9  # by then SDKs have sent what belongs to a trace
 KEPT_BYTES = 64 << 20
@@ -46,7 +47,7 @@ class Asked:
 @dataclass(frozen=True, slots=True)
 class _Body:
     content: bytes
-    content_type: str
+    cut: Cut
     encoding: str
     unpacked: int
     arrived: int
@@ -86,11 +87,22 @@ class Keeper:
         self, content: bytes, content_type: str, encoding: str, batch: Batch, *, unpacked: int
     ) -> None:
         """Keep a body as it was sent; `batch` are its spans, `unpacked` its length without compression."""
-        one = _Body(content, content_type, encoding, unpacked, batch.arrived, batch.key, batch.trace)
+
+        def cut(body: bytes, traces: Mapping[int, int]) -> list[tuple[str, Span]]:
+            return spans_of(body, content_type, traces)
+
+        self._put(_Body(content, cut, encoding, unpacked, batch.arrived, batch.key, batch.trace))
+
+    def remember_pulled(self, one: Whole) -> None:
+        """Keep traces of a backend."""
+        size, batch = len(one.content), one.batch
+        self._put(_Body(one.content, one.cut, "", size, batch.arrived, batch.key, batch.trace))
+
+    def _put(self, one: _Body) -> None:
         with self._lock:
             self._bodies.append(one)
             self._held += one.size
-            self._drop(batch.arrived)
+            self._drop(one.arrived)
 
     def _drop(self, now_ns: int) -> None:
         while self._bodies and (self._held > self._most or self._bodies[0].arrived < now_ns - _KEPT_NS):
@@ -205,7 +217,7 @@ def _cut(
     for body, counts in opened:
         share = {trace: _share(count, total[trace]) for trace, count in counts.items()}
         try:
-            spans = spans_of(unpack(body.content, body.encoding, body.unpacked), body.content_type, share)
+            spans = body.cut(unpack(body.content, body.encoding, body.unpacked), share)
         except OtlpError:  # what the reader of columns took and the reader of whole spans does not
             continue
         for trace_id, span in spans:

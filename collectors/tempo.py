@@ -13,12 +13,13 @@ from typing import ClassVar
 from app.config import TraceBackend
 from app.errors import SourceError, SourceNonsense
 from app.model.series import Window
-from collectors.otlp_body import Malformed
-from collectors.span_columns import Batch
+from app.model.span import Span
+from collectors.otlp_body import PROTOBUF, Malformed
+from collectors.span_cut import spans_of
 from collectors.span_read import read_protobuf
 from collectors.tempo_api import Hit, TempoApi
-from collectors.trace_look import Look, TraceCollector, halves, ns
-from collectors.trace_sink import SpanSink
+from collectors.trace_look import TOGETHER, Look, TraceCollector, halves, ns
+from collectors.trace_sink import SpanSink, Whole
 
 PAGE = 5000  # traces of one search
 _MOST_SEARCHES = 100
@@ -97,36 +98,44 @@ class TempoCollector(TraceCollector):
             self.expect(trace_id, factor)
         if not bodies:
             return
-        batches = list(self._decoded(bodies, look))
-        for batch in batches:
-            self.hand_over(batch, bodies.keys(), look, factor=factor)
-        if not batches:
+        pieces = list(self._decoded(bodies, look))
+        for piece in pieces:
+            self.hand_over(piece, bodies.keys(), look, factor=factor)
+        if not pieces:
             raise SourceNonsense(f"{self._api.http.who} answered something that is no trace in protobuf")
 
-    def _decoded(self, bodies: Mapping[str, bytes], look: Look) -> Iterator[Batch]:
-        """All bodies as one (messages of protobuf may be strung together); the legible ones if some are not."""
-        try:
-            yield self._batch(b"".join(bodies.values()), look)
-            return
-        except Malformed:
-            pass
-        bad = 0
-        for body in bodies.values():
+    def _decoded(self, bodies: Mapping[str, bytes], look: Look) -> Iterator[Whole]:
+        """Many bodies as one (messages of protobuf may be strung together); the legible ones if some are not."""
+        every, bad = list(bodies.values()), 0
+        for first in range(0, len(every), TOGETHER):
+            piece = every[first : first + TOGETHER]
             try:
-                yield self._batch(body, look)
+                yield self._whole(b"".join(piece), look)
+                continue
             except Malformed:
-                bad += 1
-        look.notices.append(f"{bad} traces were no protobuf and are left out.")
+                pass
+            for body in piece:
+                try:
+                    yield self._whole(body, look)
+                except Malformed:
+                    bad += 1
+        if bad:
+            look.notices.append(f"{bad} traces were no protobuf and are left out.")
 
-    def _batch(self, body: bytes, look: Look) -> Batch:
-        return read_protobuf(body, now_ns=look.now_ns, sampling_attribute=self.sampling_attribute)
+    def _whole(self, body: bytes, look: Look) -> Whole:
+        batch = read_protobuf(body, now_ns=look.now_ns, sampling_attribute=self.sampling_attribute)
+        return Whole(batch, body, _cut)
 
-    def _fetch(self, trace_id: str, look: Look) -> Batch | None:
+    def _fetch(self, trace_id: str, look: Look) -> Whole | None:
         body = self._api.trace(trace_id)
         try:
-            return self._batch(body, look) if body else None
+            return self._whole(body, look) if body else None
         except Malformed:
             return None
 
     def _hang_up(self) -> None:
         self._api.http.close()
+
+
+def _cut(body: bytes, traces: Mapping[int, int]) -> list[tuple[str, Span]]:
+    return spans_of(body, PROTOBUF, traces)

@@ -22,15 +22,17 @@ from app.config import TraceBackend
 from app.model.fleet import Snapshot
 from app.model.series import Window
 from app.model.trace import SpanKind
+from collectors.jaeger_wire import low_half
 from collectors.otlp_wire import Wanted
 from collectors.span_columns import Batch
 from collectors.span_fields import U64
 from collectors.span_ledger import STEP_NS
-from collectors.trace_sink import SpanSink
+from collectors.trace_sink import SpanSink, Whole
 
 log = logging.getLogger("quarterdeck.traces")
 
 SETTLE = timedelta(seconds=15)
+TOGETHER = 250  # traces in one piece: as many have to be read again when one of them is kept as an example
 MOST_AGAIN = 100  # traces fetched again in one look
 _PICTURE = timedelta(minutes=1)
 _TIMES_AGAIN = 3
@@ -75,6 +77,7 @@ class Look:
     deadline: float
     settled: list[Batch] = field(default_factory=list)
     unsettled: list[Batch] = field(default_factory=list)
+    whole: list[Whole] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
 
     @property
@@ -134,11 +137,15 @@ class TraceCollector:
                 self._until = self._read(Window(begin, until), since, look)
             self._fetch_again(look)
         finally:
-            self._sink.take(look.settled, look.unsettled, source=self.name, until=self._until)
+            self._sink.take(
+                look.settled, look.unsettled, source=self.name, until=self._until, whole=look.whole
+            )
         return Snapshot(self.cluster, self.name, now, (), notices=tuple(look.notices))
 
-    def hand_over(self, batch: Batch, ids: Collection[str], look: Look, *, factor: float = 1.0) -> None:
-        """Keep the spans of new traces for the joiner, each trace standing for `factor` traces."""
+    def hand_over(self, whole: Whole, ids: Collection[str], look: Look, *, factor: float = 1.0) -> None:
+        """Keep new traces for the joiner, each standing for `factor` traces."""
+        batch = whole.batch
+        look.whole.append(whole)
         self.known.add(ids, look.now)
         if len(self.services) < _MOST_NAMES:
             self.services.update(
@@ -170,11 +177,12 @@ class TraceCollector:
                 state.times = 1
                 continue
             state.times += 1
-            batch = self._fetch(trace_id, look)
-            if batch is None:
+            whole = self._fetch(trace_id, look)
+            if whole is None:
                 done = state.times > _TIMES_AGAIN
             else:
-                batch = replace(batch, weight=batch.weight * state.factor)
+                look.whole.append(whole)
+                batch = replace(whole.batch, weight=whole.batch.weight * state.factor)
                 done = state.times > _TIMES_AGAIN or not len(incomplete(batch, self.services))
                 (look.settled if done else look.unsettled).append(batch)
             if done:
@@ -184,7 +192,7 @@ class TraceCollector:
         """Hand over the traces that began in `window`, and how far that got; none that began before `since`."""
         raise NotImplementedError
 
-    def _fetch(self, trace_id: str, look: Look) -> Batch | None:
+    def _fetch(self, trace_id: str, look: Look) -> Whole | None:
         """One trace, None if it is not there."""
         raise NotImplementedError
 
@@ -202,11 +210,6 @@ def incomplete(batch: Batch, services: Collection[str]) -> U64:
         names[picked] = any(name in services for name in batch.rows.attributes(picked).values())
     unanswered = alone[[names[picked] for picked in told]] if len(alone) else alone
     return np.unique(np.concatenate([batch.trace[orphans], batch.trace[unanswered]]))
-
-
-def low_half(trace_id: str) -> int:
-    """The low half of a trace id of 32 hex digits, as `Batch.trace` holds it."""
-    return int.from_bytes(bytes.fromhex(trace_id[16:]), "little")
 
 
 def halves(window: Window, least: timedelta) -> tuple[Window, Window] | None:

@@ -11,6 +11,7 @@ import pytest
 from app import clock
 from app.config import TraceBackend
 from app.errors import SourceStarting, SourceUnavailable
+from app.model.example import Why
 from app.model.fleet import Snapshot
 from app.model.series import Window
 from collectors import load
@@ -176,6 +177,22 @@ def test_errors_and_sampling_thresholds_come_through(backend):
     spans = [one for number in (1, 2) for one in call(number, error=number == 2)]
     backend.add(*[replace(one, tracestate="ot=th:c") for one in spans], now=BEGIN)
     assert calls(Site(backend).at(40))["gateway>catalog"] == (8, 4)
+
+
+def test_a_chosen_call_of_a_pulled_trace_is_kept_with_its_whole_trace(backend):
+    for number in range(1, 600):
+        backend.add(*call(number, error=number == 300), now=BEGIN + timedelta(milliseconds=10 * number))
+    site = Site(backend)
+    site.at(30)
+    with clock.frozen_at(BEGIN + timedelta(seconds=55)):
+        found = site.joiner.examples()
+    (failed,) = [one for one in found if any(told.why is Why.FAILED for told in one.calls)]
+    trace = failed.trace
+    assert (trace.trace_id, len(trace.spans)) == (trace_bytes(call(300)[0].trace).hex(), 4)
+    assert {one.service for one in trace.spans} == {"gateway", "catalog"}
+    database = next(one for one in trace.spans if "db.system.name" in one.attributes)
+    assert (database.attributes["server.address"], database.duration) == ("pg-1", 5_000_000)
+    assert site.joiner.totals["unkept"] == 0
 
 
 def test_before_the_first_look_the_joiner_says_that_it_starts_and_not_that_nothing_is_there(backend):
