@@ -71,7 +71,7 @@ def node_page() -> ResponseReturnValue:
 def service_verdict() -> dict[str, Any]:
     """The sentence, the reasons, the buttons."""
     node = _node(_asked())
-    workload = _workload(node)
+    workload = None if timerange.requested().frozen else _workload(node)  # nobody keeps those of the past
     return {
         "node": node,
         "answer": answer(node),
@@ -144,7 +144,7 @@ def _numbers(node: Node) -> list[tuple[str, str, str]]:
     bad = token if token in ("crit", "warn") else ""
     late = node.latency
     return [
-        ("rate in", form.rate(node.rps), bad if "volume" in codes else ""),
+        ("rate in", form.about(node) + form.rate(node.rps), bad if "volume" in codes else ""),
         ("errors", form.ratio(node.error_ratio, requests=node.requests), bad if "error" in codes else ""),
         ("p50", form.quantile(late, "p50"), ""),
         ("p95", form.quantile(late, "p95"), bad if "latency" in codes else ""),
@@ -186,7 +186,10 @@ def _topology() -> Topology:
 
 
 def _node(identity: str) -> Node:
-    node = next((one for one in _topology().nodes if one.id == identity), None)
+    topology = _topology()
+    node = next((one for one in topology.nodes if one.id == identity), None)
+    if node is None and timerange.requested().frozen and not topology.nodes:
+        raise NotFound("Nothing is stored for this time.")
     if node is None:
         raise NotFound("No service or node with this name is seen at this time.")
     return node

@@ -73,19 +73,32 @@ def is_here(place: Place) -> bool:
     return request.path == top or request.path.startswith(top + "/")
 
 
-def node_href(node: Node) -> str:
-    """The page of a service or inferred node; names are encoded, foreign text can be anything."""
-    if node.kind is NodeKind.SERVICE:
-        parts = node.id.split(":", 2)  # not the names: an id holds what had to be changed in them
-        return "/services/" + "/".join(quote(part, safe="") for part in parts)
-    return "/nodes?" + urlencode({"id": node.id})
+def node_href(node: Node, tab: str = "", **query: str) -> str:
+    """The page of a service or inferred node, or a tab of it, at the time that is shown.
+
+    Names are encoded: foreign text can be anything.
+    """
+    asked = query | shown_time()
+    if node.kind is not NodeKind.SERVICE:
+        return f"/nodes{f'/{tab}' if tab else ''}?" + urlencode({"id": node.id, **asked})
+    parts = [
+        *node.id.split(":", 2),
+        *([tab] if tab else []),
+    ]  # not the names: an id holds what was changed in them
+    path = "/services/" + "/".join(quote(part, safe="") for part in parts)
+    return path + (f"?{urlencode(asked)}" if asked else "")
 
 
 def traces_href(node: Node, **query: str) -> str:
     """The page of example traces of a service or inferred node."""
-    if node.kind is NodeKind.SERVICE:
-        return f"{node_href(node)}/traces" + (f"?{urlencode(query)}" if query else "")
-    return "/nodes/traces?" + urlencode({"id": node.id, **query})
+    return node_href(node, "traces", **query)
+
+
+def shown_time() -> dict[str, str]:
+    """What a link or part needs in its query to show the same past; nothing while the page shows the present."""
+    if not time_range().frozen:
+        return {}
+    return {name: request.args[name] for name in ("at", "from", "to", "tz") if request.args.get(name)}
 
 
 def row_id(prefix: str, identity: str) -> str:
@@ -165,6 +178,7 @@ _GLOBALS = {
     "mark_of": form.mark,
     "new_key": new_key,
     "node_href": node_href,
+    "shown_time": shown_time,
     "places": places,
     "presets": timerange.PRESETS,
     "query_with": query_with,

@@ -24,7 +24,7 @@ def merged(parts: Sequence[Topology], window: timedelta, freshness: tuple[Freshn
     return Topology(
         cluster="",
         as_of=min(part.as_of for part in parts),
-        window=window,
+        window=max(window, *(part.window for part in parts)),
         nodes=tuple(sorted(nodes, key=lambda node: node.health.status.rank)),
         edges=tuple(sorted(edges, key=lambda edge: edge.health.status.rank)),
         freshness=freshness,
