@@ -65,7 +65,7 @@ def _tile(node: Node, series: Mapping[str, Mapping[str, spark.Values]], *, stale
     values = {
         "error_ratio": form.ratio(node.error_ratio, requests=node.requests),
         "p95": form.quantile(node.latency, "p95"),
-        "rps": form.rate(node.rps),
+        "rps": form.about(node) + form.rate(node.rps),
     }
     facts = tuple(_fact(node, name, values[name], series[name].get(node.id)) for name in _SERIES)
     reason = node.health.reasons[0].message if node.health.reasons else ""
