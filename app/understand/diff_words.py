@@ -153,13 +153,14 @@ def _reasons(found: Sequence[Difference], zone: tzinfo) -> list[str]:
 
 
 def _blind(found: Iterable[Difference]) -> list[tuple[str, str, tuple[Window, ...]]]:
-    """(window, kind of evidence, when it was not alive) of all clusters."""
-    return [
-        (letter, kind, gaps)
-        for one in found
-        for letter, side in zip("AB", one.told, strict=True)
-        for kind, gaps in side.blind.items()
-    ]
+    """(window, kinds of evidence, when they were not alive) of all clusters."""
+    told: dict[tuple[str, tuple[Window, ...]], list[str]] = {}
+    for one in found:
+        for letter, side in zip("AB", one.told, strict=True):
+            for kind, gaps in side.blind.items():
+                kinds = told.setdefault((letter, gaps), [])
+                kinds += [] if kind in kinds else [kind]
+    return [(letter, ", ".join(kinds), gaps) for (letter, gaps), kinds in told.items()]
 
 
 def _silent(found: Iterable[Difference]) -> list[tuple[str, list[str]]]:

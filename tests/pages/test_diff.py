@@ -50,6 +50,16 @@ def test_the_list_names_what_got_worse_first_with_its_values_and_version(get_emp
     assert rows.index("worse") < rows.index("Not shown")
 
 
+def test_a_rollout_is_offered_once_and_its_a_ends_where_the_new_version_begins(get_empty, windows):
+    page = get_empty(f"{PAGE}?{urlencode(windows)}")
+    links = re.findall(r'href="([^"]*)" title="from v42 to v43"', page.html)
+    assert len(links) == 1
+    query = parse_qs(urlsplit(html.unescape(links[0])).query)
+    middle = windows["b"].partition("/")[0]
+    assert query["a"][0].endswith(f"/{middle}")
+    assert query["b"][0].startswith(f"{middle}/")
+
+
 def test_the_panel_holds_both_values(get_empty, windows):
     row = get_empty(f"/fragments/diff-panel?{urlencode(windows | {'id': 'demo:shop:payment'})}")
     assert "v42" in words(row)

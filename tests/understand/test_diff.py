@@ -16,7 +16,7 @@ from app.store.frame_blob import decode_names, decode_stored, encode_frame
 from app.store.frame_stretch import Kept
 from app.understand.diff import Mark, Why
 from app.understand.diff_rows import Difference
-from app.understand.diff_words import answer, said
+from app.understand.diff_words import answer, notices, said
 from app.understand.spread import spread
 from tests.support.factories import NOON
 
@@ -144,6 +144,14 @@ def test_a_blind_stretch_is_told_with_its_times():
     assert found.row(EDGE).mark is Mark.SAME
     assert found.row(DEEPER).why == Why.BLIND_A
     assert "1 connection not comparable (no traces in A 12:04–12:10)" in answer([found])
+
+
+def test_kinds_of_evidence_that_were_blind_together_are_told_together():
+    both = ((TRACES, 1.0), (MESH, 1.0))
+    early = [minute(i, {EDGE: call()}, alive=()) for i in range(4)]
+    before = kept([*early, *(minute(i, {EDGE: call()}, alive=both) for i in range(4, 10))])
+    found = Difference(before, window(10, {EDGE: call()}, alive=both))
+    assert notices([found]) == ["No istio, traces in A 12:00–12:04."]
 
 
 def test_numbers_of_different_witnesses_are_not_compared():
