@@ -22,7 +22,7 @@ from app.model.series import Window
 from app.model.trace import SpanKind
 from app.understand.rules import HostRule, Hosts
 from collectors.otlp_body import JSON, PROTOBUF, Full, TooLarge, Unsupported, unpack
-from collectors.span_columns import Batch, Flaws
+from collectors.span_columns import Batch, Flaws, Off
 from collectors.span_folded import Limits
 from collectors.span_join import Joiner
 from collectors.span_keep import SETTLED_NS, Keeper, asked_of
@@ -37,21 +37,28 @@ RETRY_AFTER_SECONDS = 10
 _JOIN_AT = 65_536  # spans waiting for a join keep their whole bodies in memory: join before that is much
 _JOIN_AT_BYTES, _MOST_BYTES = 64 << 20, 256 << 20  # of unpacked bodies: a few spans may be long
 _MOST_DELAY_NS = 30 * 10**9
+_MOST_WORST = 200
 _PATIENCE_NS = 40 * 10**9  # until a trace has been fetched again
 
-# tally -> the sentence of its notice; counts are those of the last minute.
+# tally -> the sentence of its notice; counts are those of the last minute, {} at the end the worst one in words.
 _NOTICES = {
     "refused": "{} bodies were refused because the span buffer was full; their senders were asked to come back.",
     "ids": "{} spans were rejected for invalid trace or span ids.",
-    "times": "{} spans were rejected for impossible times.",
+    "times": "{} spans were rejected for impossible times{}.",
     "nameless": "{} spans carried no service.name and were ignored.",
-    "late": "{} spans came more than a minute late and were not counted.",
+    "late": "{} spans came more than a minute late and were not counted{}.",
     "doubles": "{} spans came twice and were counted once.",
     "evicted": "{} halves of calls were settled early because too many were waiting for their other half.",
     "unanswered": "{} calls had neither a server span nor an attribute naming their target.",
     "unattributed": "{} messages named no destination, and neither did the span they came from.",
-    "skewed": "{} messages were taken before they were sent, by the clocks of their services.",
+    "skewed": "{} messages were taken before they were sent, by the clocks of their services{}.",
     "orphans": "{} server spans have a parent that never came; they count for their service, not for an edge.",
+}
+
+_OFF = {
+    "times": "ahead of the clock here",
+    "late": "old: sent late, or by a clock that is behind",
+    "skewed": "too early",
 }
 
 
@@ -107,6 +114,7 @@ class OtlpCollector:
         )
         self._keeper = Keeper(cluster)
         self._recent: deque[tuple[int, Counter[str]]] = deque()
+        self._worst: deque[tuple[int, str, Off]] = deque()  # step, tally, the time that was off most
         self._delays: deque[tuple[int, int, int]] = deque()  # step of arrival, spans, sum of delays in ns
 
     def start(self) -> None:
@@ -250,6 +258,7 @@ class OtlpCollector:
         news = self._joiner.tally
         for batch in batches:
             news.update(ids=batch.flaws.ids, times=batch.flaws.times, nameless=batch.flaws.nameless)
+        self._note_worst(batches, step)
         self._joiner.tally = Counter()
         self.totals.update(news)
         self._recent.append((step, news))
@@ -258,6 +267,16 @@ class OtlpCollector:
         while self._delays and self._delays[0][0] < step - KEPT_STEPS:
             self._delays.popleft()
         return news
+
+    def _note_worst(self, batches: Sequence[Batch], step: int) -> None:
+        for key, off in self._joiner.worst.items():
+            self._worst.append((step, key, off))
+        self._joiner.worst = {}
+        ahead = [batch.flaws.ahead for batch in batches if batch.flaws.ahead is not None]
+        if ahead:
+            self._worst.append((step, "times", max(ahead)))
+        while self._worst and (self._worst[0][0] < step - KEPT_STEPS or len(self._worst) > _MOST_WORST):
+            self._worst.popleft()
 
     def _measure(self, batch: Batch, step: int) -> None:
         delay = batch.arrived - batch.end
@@ -275,14 +294,26 @@ class OtlpCollector:
         total = sum(delay for _, _, delay in self._delays)
         return timedelta(microseconds=total / spans / 1e3 if spans else 0)
 
+    def _off_most(self, key: str) -> str:
+        found = [off for _, kind, off in self._worst if kind == key]
+        return _off(key, *max(found)) if found else ""
+
     def _notices(self) -> tuple[str, ...]:
         with self._pending_lock:
             recent = list(self._recent)
         counts: Counter[str] = Counter()
         for _, news in recent:
             counts.update(news)
-        told = [text.format(counts[key]) for key, text in _NOTICES.items() if counts[key] > 0]
+        told = [
+            text.format(counts[key], self._off_most(key)) for key, text in _NOTICES.items() if counts[key] > 0
+        ]
         return (*told, *self._joiner.parties.folded.notices())
+
+
+def _off(key: str, by: int, service: str) -> str:
+    """The worst of several times in words, to end a sentence with."""
+    digits = 0 if by >= 10**10 else 3
+    return f"; worst: {service[:60]}, {max(by / 1e9, 0.001):,.{digits}f} s {_OFF[key]}"
 
 
 def _ns(moment: datetime) -> int:

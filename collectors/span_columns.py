@@ -23,13 +23,20 @@ _PER_SPAN = ("origin", "row", "trace", "key", "parent", "root", "kind", "start",
 _FUTURE_NS = 60 * 10**9  # clocks of senders may be this far ahead
 
 
+Off = tuple[int, str]  # by how many ns a time is off, and the service whose it is
+
+
 @dataclass(frozen=True, slots=True)
 class Flaws:
-    """What was wrong with single spans of a body: counts, and whether identifiers or times were to blame."""
+    """What was wrong with single spans of a body: counts, and whether identifiers or times were to blame.
+
+    ahead: the span that ends farthest in the future, if any is refused for that.
+    """
 
     ids: int = 0
     times: int = 0
     nameless: int = 0
+    ahead: Off | None = None
 
     @property
     def rejected(self) -> int:
@@ -150,9 +157,22 @@ def batch_of(
             ids=int(len(span) - ids_ok.sum()),
             times=int((ids_ok & ~times_ok).sum()),
             nameless=int((ids_ok & times_ok & ~named).sum()),
+            ahead=farthest(origins, origin, end.astype(np.float64) - now_ns, ids_ok & named & ~times_ok),
         ),
     )
     return batch if len(keep) == len(span) else batch.only(keep)
+
+
+def farthest(
+    origins: Sequence[Origin], origin: NDArray[np.int32], off: Floats | I64, some: Bools
+) -> Off | None:
+    """Of some spans the one whose time is off most (ns); None = there are none, or none is off."""
+    spans = np.flatnonzero(some & (off > 0))
+    if not len(spans):
+        return None
+    worst = int(spans[off[spans].argmax()])
+    service = origins[int(origin[worst])].service
+    return int(off[worst]), service.name if service is not None else ""
 
 
 def _weights(

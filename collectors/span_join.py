@@ -16,7 +16,7 @@ import numpy as np
 from app.model.trace import SpanKind
 from app.understand.rules import Hosts
 from collectors.span_choice import Choice
-from collectors.span_columns import Batch
+from collectors.span_columns import Batch, Off, farthest
 from collectors.span_crossing import CrossingLog
 from collectors.span_edges import EdgeRows
 from collectors.span_fields import I64, Bools
@@ -54,6 +54,9 @@ class Joiner:
         self.protocols: list[str] = [""]
         self._protocols: dict[str, int] = {"": 0}
         self.tally: Counter[str] = Counter()
+        self.worst: dict[
+            str, Off
+        ] = {}  # of what the tally counts, the span or message whose time is off most
         self._queues = Queues()
         self._seen = Seen()
         self._hosts = hosts or Hosts()
@@ -106,7 +109,7 @@ class Joiner:
         self.choice.begin(now_ns)
         self.crossings.begin(step)
         self.parties.folded.step = step
-        kept = self._worth(batches, step)
+        kept = self._worth(batches, now_ns)
         if kept:
             flush = gather(kept, self.parties)
             self._count_nodes(flush)
@@ -121,15 +124,25 @@ class Joiner:
             self._entries(flush, serving)
             self._pair(flush, calling, serving[~flush.root[serving]])
             self.tally += self._queues.book(flush, self.edge_ledger, self.choice, self.crossings)
+            if self._queues.skew is not None:
+                by, row = self._queues.skew
+                self.worst["skewed"] = by, self.parties.identities[self.edges.target[row]].name
         self._expire(now_ns)
         self.tally.update(self.parties.folded.events)
         self.parties.folded.events.clear()
 
-    def _worth(self, batches: Sequence[Batch], step: int) -> list[Batch]:
+    def _worth(self, batches: Sequence[Batch], now_ns: int) -> list[Batch]:
         """Batches of spans that count: neither too late nor taken before."""
         young = [fresh(batch, self._oldest_step) for batch in batches]
+        late = [
+            farthest(batch.origins, batch.origin, now_ns - batch.end, batch.end < self._oldest_step * STEP_NS)
+            for batch, kept in zip(batches, young, strict=True)
+            if len(kept) < len(batch)
+        ]
+        if told := [off for off in late if off]:
+            self.worst["late"] = max(told)
         young = [batch for batch in young if len(batch)]
-        new = first_times(young, self._seen, step) if young else []
+        new = first_times(young, self._seen, now_ns // STEP_NS) if young else []
         came, left = sum(map(len, batches)), sum(map(len, young))
         self.tally["late"] += came - left
         self.tally["doubles"] += left - sum(map(len, new))

@@ -48,8 +48,12 @@ class Queues:
         self.contexts: dict[int, Context] = {}
         self._taken: dict[int, Taken] = {}
         self._booked: list[tuple[int, int, float, bool]] = []  # span, row, messages, whether it was sent
+        self._skew: tuple[int, int] | None = None
         self._lags: list[tuple[int, int, float, float]] = []  # row, when taken (ns), weight, seconds
         self._skewed = 0
+        self.skew: tuple[int, int] | None = (
+            None  # in the join last booked: by how much (ns) at worst, and the row
+        )
 
     def knows(self, flush: Flush, span: int) -> bool:
         """Whether the span links to a message's creation context, or lies below one."""
@@ -104,11 +108,12 @@ class Queues:
             del self._taken[next(iter(self._taken))]
 
     def _lag(self, taken: Taken, context: Context) -> None:
-        seconds = (taken.at - context.sent) / 1e9
-        if seconds > 0:
-            self._lags.append((taken.row, taken.at, taken.weight, seconds))
+        waited = taken.at - context.sent
+        if waited > 0:
+            self._lags.append((taken.row, taken.at, taken.weight, waited / 1e9))
         else:
             self._skewed += 1  # by their clocks it was taken before it was sent
+            self._skew = max(self._skew or (0, 0), (-waited, taken.row))
 
     def book(self, flush: Flush, ledger: Ledger, choice: Choice, crossings: CrossingLog) -> Counter[str]:
         """Count what was added since the last time; gives what to add to the tally."""
@@ -120,6 +125,7 @@ class Queues:
         if self._lags:
             self._book_lags(ledger)
         news, self._skewed = Counter(skewed=self._skewed), 0
+        self.skew, self._skew = self._skew, None
         return +news
 
     def _book(

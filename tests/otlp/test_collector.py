@@ -121,7 +121,8 @@ def test_spans_of_steps_that_are_not_kept_are_not_counted_and_told(collector):
     take(collector, S("b", SERVER, id=2, age=300))
     snapshot = look(collector)
     assert nodes(snapshot) == {}
-    assert snapshot.notices == ("1 spans came more than a minute late and were not counted.",)
+    (told,) = snapshot.notices
+    assert told.startswith("1 spans came more than a minute late and were not counted; worst: b, 300 s old: ")
 
 
 def test_the_minute_slides(collector):
@@ -275,6 +276,15 @@ def test_a_consumer_without_destination_is_found_through_its_link_or_parent():
 def test_producer_and_consumer_that_name_no_queue_are_an_asynchronous_call():
     found = edges(seen(S("a", PRODUCER, id=1, parent=9), S("b", CONSUMER, id=2, parent=1)))
     assert (found["a>b"]["requests"], found["a>b"]["kind"]) == (1, "async")
+
+
+def test_the_service_whose_clock_is_off_most_is_named_for_a_minute():
+    collector = OtlpCollector("test")
+    take(collector, S("a", SERVER, age=-90), S("b", SERVER, id=2, age=-7200), S("c", SERVER, id=3, age=-61))
+    take(collector, S("d", SERVER, id=4, age=-100))
+    told = "4 spans were rejected for impossible times; worst: b, 7,200 s ahead of the clock here."
+    assert look(collector).notices == (told,)
+    assert look(collector, later(80)).notices == ()
 
 
 def test_too_many_waiting_halves_are_settled_oldest_first_and_told():
