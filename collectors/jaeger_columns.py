@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 
+import numpy as np
+
+from collectors.jaeger_tags import told_by
 from collectors.jaeger_wire import (
     JaegerSpan,
     JaegerTrace,
     Process,
     decoded,
-    failed,
-    kind_of,
     span_id_of,
-    telling,
     text_of,
     trace_id_of,
 )
 from collectors.otlp_wire import Wanted
 from collectors.span_columns import Batch, Columns, batch_of
+from collectors.span_fields import I64
 from collectors.span_origin import Origin, origin_of
 from collectors.span_plain import columns_of
 from collectors.span_rows import Picked
 
-_LAST = 2**63 - 1
-_NONE = bytes(8)
+_LAST = (2**63 - 1) // 1000  # microseconds
+_ROOT = "0" * 16
 _MOST_KEPT = 8192  # bytes of tags worth remembering
 
 
@@ -61,16 +63,22 @@ def batch_of_jaeger(
     traces: Sequence[JaegerTrace], *, now_ns: int, sampling_attribute: str | None = None
 ) -> Batch:
     """The usable spans of some traces."""
-    groups: dict[Origin, list[JaegerSpan]] = {}
+    # By identity: equal origins are mostly the same object, and to compare them costs more.
+    known = {id(_NOBODY): _NOBODY}
+    nobody: list[JaegerSpan] = []
+    groups = {id(_NOBODY): nobody}
     for trace in traces:
         origins = {key: _of_process(one) for key, one in (trace.processes or {}).items()}
+        places = {key: groups.setdefault(id(one), []) for key, one in origins.items()}
+        for one in origins.values():
+            known[id(one)] = one
         for span in trace.spans or ():
-            groups.setdefault(origins.get(span.process, _NOBODY), []).append(span)
+            places.get(span.process, nobody).append(span)
     spans = [span for mine in groups.values() for span in mine]
     return batch_of(
         _columns(spans),
         JaegerRows(spans),
-        list(groups),
+        [known[key] for key in groups],
         [len(mine) for mine in groups.values()],
         told_in=(sampling_attribute or "").encode(),
         now_ns=now_ns,
@@ -79,22 +87,46 @@ def batch_of_jaeger(
 
 
 def _columns(spans: list[JaegerSpan]) -> Columns:
-    told = [telling(span.tags) for span in spans]
+    told = told_by([span.tags for span in spans])
     traces = {name: _bytes(trace_id_of(name)) for name in {span.trace_id for span in spans}}
+    begin, length = _micros([span.start for span in spans]), _micros([span.duration for span in spans])
     return columns_of(
         [traces[span.trace_id] for span in spans],
-        [_bytes(span_id_of(span.span_id)) for span in spans],
-        [_bytes(span_id_of(span.parent)) or _NONE for span in spans],
-        kind=[kind_of(one) for one in told],
-        start=[_ns(span.start) for span in spans],
-        end=[_ns(span.start + max(span.duration, 0)) for span in spans],
-        error=[row for row, one in enumerate(told) if failed(one)],
-        states={row: state.encode() for row, one in enumerate(told) if (state := one.get("w3c.tracestate"))},
+        _ids([span.span_id for span in spans]),
+        _ids([_parent(span) for span in spans]),
+        kind=told.kind,
+        start=(begin * 1000).tolist(),
+        end=(np.minimum(begin + length, _LAST) * 1000).tolist(),
+        error=told.failed,
+        states=told.states,
     )
 
 
-def _ns(microseconds: int) -> int:
-    return min(max(microseconds, 0) * 1000, _LAST)
+def _micros(values: list[int]) -> I64:
+    """Microseconds that fit into 63 bits as nanoseconds."""
+    try:
+        return np.clip(np.array(values, np.int64), 0, _LAST)
+    except OverflowError:
+        return np.array([min(max(one, 0), _LAST) for one in values], np.int64)
+
+
+def _parent(span: JaegerSpan) -> str:
+    references = span.references
+    if not references:
+        return _ROOT
+    first = references[0]
+    usual = first.kind == "CHILD_OF" and first.trace_id == span.trace_id
+    return first.span_id if usual else span.parent or _ROOT
+
+
+def _ids(digits: list[str]) -> list[bytes]:
+    """Ids of spans; all at once where all are as long as they should be."""
+    text = "".join(digits)
+    if len(text) == 16 * len(digits) and {*map(len, digits)} <= {16} and text.isascii() and text.isalnum():
+        with suppress(ValueError):
+            every = bytes.fromhex(text)
+            return [every[at : at + 8] for at in range(0, len(every), 8)]
+    return [_bytes(span_id_of(one or _ROOT)) for one in digits]
 
 
 def _bytes(digits: str) -> bytes:

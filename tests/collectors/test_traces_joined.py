@@ -74,7 +74,7 @@ def rates(snapshot: Snapshot) -> dict[str, float]:
     return {name: requests / window for name, (requests, _) in calls(snapshot).items()}
 
 
-@pytest.mark.parametrize("step", [15, 10, 23])
+@pytest.mark.parametrize("step", [15, *(pytest.param(one, marks=pytest.mark.soak) for one in (10, 23))])
 def test_a_steady_stream_that_is_only_pulled_has_its_true_rate(backend, step):
     steady([backend], begin=BEGIN, seconds=170, per_second=2)
     site = Site(backend)
@@ -160,7 +160,7 @@ def test_a_trace_that_stays_without_its_parent_is_given_up_after_a_few_times(bac
 
 
 def test_more_traces_than_may_be_read_are_told_and_their_rates_stay_right(backend):
-    steady([backend], begin=BEGIN, seconds=180, per_second=20)
+    steady([backend], begin=BEGIN, seconds=92, per_second=20)
     site = Site(backend, max_traces=100)
     for collector in site.collectors:
         collector.chance.seed(7)
@@ -180,15 +180,15 @@ def test_errors_and_sampling_thresholds_come_through(backend):
 
 
 def test_a_chosen_call_of_a_pulled_trace_is_kept_with_its_whole_trace(backend):
-    for number in range(1, 600):
-        backend.add(*call(number, error=number == 300), now=BEGIN + timedelta(milliseconds=10 * number))
+    for number in range(1, 100):
+        backend.add(*call(number, error=number == 50), now=BEGIN + timedelta(milliseconds=10 * number))
     site = Site(backend)
     site.at(30)
     with clock.frozen_at(BEGIN + timedelta(seconds=55)):
         found = site.joiner.examples()
     (failed,) = [one for one in found if any(told.why is Why.FAILED for told in one.calls)]
     trace = failed.trace
-    assert (trace.trace_id, len(trace.spans)) == (trace_bytes(call(300)[0].trace).hex(), 4)
+    assert (trace.trace_id, len(trace.spans)) == (trace_bytes(call(50)[0].trace).hex(), 4)
     assert {one.service for one in trace.spans} == {"gateway", "catalog"}
     database = next(one for one in trace.spans if "db.system.name" in one.attributes)
     assert (database.attributes["server.address"], database.duration) == ("pg-1", 5_000_000)
