@@ -149,7 +149,7 @@ def _pages_say_so(bob: Person, found: dict[str, object]) -> None:
 def _nothing_is_called_healthy(bob: Person) -> None:
     assert "2 unknown" in bob.read("/")
     assert "no data from prometheus since" in bob.read("/services/demo/shop/order")
-    assert "as usual" not in bob.read("/topology")
+    assert "connections as usual" not in bob.read("/topology")
 
 
 def test_silence_beyond_the_timeout_is_down(well, fake, bob):

@@ -61,7 +61,7 @@ def test_a_later_start_keeps_what_is_there(written):
 
 
 def test_the_same_seed_writes_the_same_past():
-    columns = [history._columns(generate.catalog(0, 3), 3, NOW.timestamp())[0] for _ in range(2)]
+    columns = [history._columns(generate.catalog(0, 3), 3, NOW.timestamp(), calls=True)[0] for _ in range(2)]
     assert [(c.metric, c.rates.tolist()) for c in columns[0]] == [
         (c.metric, c.rates.tolist()) for c in columns[1]
     ]
@@ -70,7 +70,7 @@ def test_the_same_seed_writes_the_same_past():
 def test_a_big_fleet_has_longer_steps_and_no_edges(tmp_path):
     made = history.prepare(tmp_path / "prometheus", seed=1, services=150, now=NOW)
     assert made.step == timedelta(minutes=5)
-    columns, _ = history._columns(generate.catalog(150, 1), 1, NOW.timestamp())
+    columns, _ = history._columns(generate.catalog(150, 1), 1, NOW.timestamp(), calls=True)
     assert {column.metric.family for column in columns} == {
         "http_server_request_duration_seconds",
         "messaging_process_duration_seconds",
