@@ -26,6 +26,7 @@ from app.model.example import Example
 from app.model.fleet import Freshness, Snapshot, SourceStatus
 from app.model.series import Window
 from app.store import leases, snapshots, sources, traces
+from app.store.away import Away
 from app.store.engine import Store
 from collectors import load
 from collectors.base import Collector
@@ -267,6 +268,7 @@ class Watching:
         self._holder = f"{socket.gethostname()}-{os.getpid()}-{random.randrange(10**6)}" if lease else ""  # noqa: S311
         self._held: set[str] = set()
         self._stopping = threading.Event()
+        self._away = Away(log, "sources are not carried to it")
         rules = config.identity.all
         self._loops: list[tuple[str, Callable[[], None]]] = []
         for one in collectors:
@@ -306,6 +308,9 @@ class Watching:
                     elif running:
                         collector.close()
                         running, previous = False, None
+                    self._away.over()
+                except StoreError as error:
+                    self._away.begin(error)
                 except Exception:
                     log.exception(
                         "%s/%s could not be carried to the store", collector.cluster, collector.name
@@ -319,6 +324,8 @@ class Watching:
             try:
                 if self._mine("watch", filling.cluster):
                     filling.run(clock.now(), stop=self._stopping.is_set)
+            except StoreError as error:
+                self._away.begin(error)
             except Exception:
                 log.exception("history of %s could not be filled", filling.cluster)
             self._rest(BACK_FILL_EVERY if filling.begun else BACK_FILL_FIRST)

@@ -9,26 +9,36 @@ from app.act.decide import PLAN_LIFE, plan
 from app.act.record import move
 from app.act.step import follow, reconcile
 from app.config import Config
-from app.errors import QuarterdeckError
+from app.errors import QuarterdeckError, StoreError
 from app.model.action import ActionState
 from app.store import actions
 from app.store.actions import ActionRow
+from app.store.away import Away
 from app.store.engine import Store
 
 _S = ActionState
 _OPEN = (_S.PLANNED, _S.AWAITING_APPROVAL, _S.APPROVED)
 
 log = logging.getLogger("quarterdeck.act")
+_away = Away(log, "actions are not taken further")
 
 
 def follow_all(store: Store, config: Config) -> None:
     """Take every running action one step further; one that cannot be taken further does not stop the others."""
     waiting = (_S.PLANNING, *_OPEN, _S.EXECUTING, _S.VERIFYING, _S.UNKNOWN)
-    with store.reading() as session:
-        rows = actions.in_state(session, *waiting)
+    try:
+        with store.reading() as session:
+            rows = actions.in_state(session, *waiting)
+    except StoreError as error:
+        _away.begin(error)
+        return
+    _away.over()
     for row in rows:
         try:
             _step(store, config, row)
+        except StoreError as error:
+            _away.begin(error)
+            return
         except QuarterdeckError as error:
             log.warning("action %s could not be taken further: %s", row.id, error)
         except Exception:
