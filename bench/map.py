@@ -14,10 +14,10 @@ import statistics
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
 from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
 from app import clock
@@ -52,7 +52,7 @@ def fleet(services: int, calls: int, teams: int, failing: int = 6) -> Topology:
     bad = set(rng.sample(range(services), failing))
     now = clock.now()
     nodes = tuple(
-        replace(
+        structs.replace(
             make_node(service_id(CLUSTER, *name), rps=10 ** rng.uniform(0, 3)),
             health=Health(HealthStatus.FAILING if i in bad else HealthStatus.HEALTHY, now),
         )
@@ -63,7 +63,7 @@ def fleet(services: int, calls: int, teams: int, failing: int = 6) -> Topology:
         source = rng.randrange(services - 1)
         pairs.add((source, min(services - 1, source + 1 + int(rng.expovariate(1 / (services / 8))))))
     edges = tuple(
-        replace(
+        structs.replace(
             make_edge(nodes[a].id, nodes[b].id, "http"),
             rps=10 ** rng.uniform(0, 3),
             health=Health(HealthStatus.FAILING if b in bad else HealthStatus.HEALTHY, now),

@@ -3,6 +3,9 @@
 Two stages. A *Snapshot* is what one collector saw: parties under the names that source uses, and traffic
 in columns. A *Topology* is what understanding makes of all snapshots: nodes and edges under our own ids,
 with health. Everything unknown is None (or NaN in a column), never 0.
+
+What a topology holds by the thousand are msgspec structs: made twelve times as fast as a frozen dataclass, and
+passed over by the garbage collector, as they never hold each other in a circle. `msgspec.structs.replace` copies one.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -94,8 +98,7 @@ def kinds_of(mask: int) -> tuple[EvidenceKind, ...]:
     return tuple(kind for kind in EvidenceKind if mask & kind.bit)
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(msgspec.Struct, frozen=True, gc=False):
     """Why a health status holds: a stable code, a sentence, and the value against its threshold."""
 
     code: str
@@ -104,8 +107,7 @@ class Reason:
     threshold: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(msgspec.Struct, frozen=True, gc=False):
     """A status since a moment, with its reasons (worst first)."""
 
     status: HealthStatus
@@ -113,8 +115,7 @@ class Health:
     reasons: tuple[Reason, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Latency:
+class Latency(msgspec.Struct, frozen=True, gc=False):
     """Quantiles in seconds; None = no data, or, with `below`, somewhere under that bound of the lowest bucket."""
 
     p50: float | None = None
@@ -305,8 +306,7 @@ class Freshness:
     cost: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(msgspec.Struct, frozen=True, gc=False):
     """One source's word on one node or edge: its rate, its age, and how much of the traffic it looked at.
 
     `notes` are sentences of that source about the element, such as the response flags of a proxy.
@@ -319,16 +319,14 @@ class Evidence:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Replicas:
+class Replicas(msgspec.Struct, frozen=True, gc=False):
     """Pods wanted and ready; None = Kubernetes did not say."""
 
     desired: int | None = None
     ready: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(msgspec.Struct, frozen=True, gc=False):
     """A service or inferred node with its inbound RED over the topology's window.
 
     `entry_share`: the share of the requests that enter the fleet which cross it, where traces tell it.
@@ -355,8 +353,7 @@ class Node:
     entry_share: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(msgspec.Struct, frozen=True, gc=False):
     """Calls from `source` to `target` (node ids) over the topology's window.
 
     `latency` is the caller's view, `server_latency` the callee's; their difference is network and queueing.

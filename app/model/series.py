@@ -60,7 +60,7 @@ def quantiles(counts: Floats, wanted: tuple[float, ...] = (0.5, 0.95, 0.99)) -> 
 
     Linear inside the bucket, as Prometheus' histogram_quantile does; NaN for an empty row.
     """
-    rows = np.atleast_2d(counts)
+    rows, buckets = _filled(np.atleast_2d(counts))
     cumulative = np.cumsum(rows, axis=1)
     total = cumulative[:, -1:]
     ranks = np.asarray(wanted)[None, :] * total
@@ -68,10 +68,24 @@ def quantiles(counts: Floats, wanted: tuple[float, ...] = (0.5, 0.95, 0.99)) -> 
     index = np.stack(reached, axis=1) if reached else np.zeros((len(rows), 0), np.int64)
     at = np.take_along_axis(cumulative, index, axis=1)
     inside = np.take_along_axis(rows, index, axis=1)
+    bucket = np.take_along_axis(buckets, index, axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.where(inside > 0, (ranks - (at - inside)) / inside, 0.0)
-    low, high = BOUNDS[index], BOUNDS[index + 1]
+    low, high = BOUNDS[bucket], BOUNDS[bucket + 1]
     return np.where(total > 0, low + np.clip(share, 0.0, 1.0) * (high - low), np.nan)
+
+
+def _filled(rows: Floats) -> tuple[Floats, NDArray[np.int64]]:
+    """The filled buckets of each row moved to its front, and which they are: few of BUCKETS ever are."""
+    cells = np.flatnonzero(rows != 0)  # of truth values: a third of the time that numbers take
+    row, bucket = cells // BUCKETS, cells % BUCKETS
+    per_row = np.bincount(row, minlength=len(rows))
+    place = np.arange(len(cells)) - (np.cumsum(per_row) - per_row)[row]
+    shape = (len(rows), max(int(per_row.max(initial=0)), 1))
+    counts, buckets = np.zeros(shape), np.zeros(shape, np.int64)
+    counts[row, place] = rows.ravel()[cells]
+    buckets[row, place] = bucket
+    return counts, buckets
 
 
 def rebin(upper_bounds: Floats, counts: Floats) -> Floats:

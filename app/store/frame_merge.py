@@ -29,9 +29,7 @@ def merge(frames: Sequence[tuple[Stored, Names]]) -> Sum:
     """Add frames given oldest first (at least one). Attributes of the newest win."""
     nodes = _union([names.node_ids for _, names in frames])
     edges = _union([names.edge_ids for _, names in frames])
-    attributes: dict[str, dict[str, str]] = {}
-    for names in {id(names): names for _, names in frames}.values():
-        attributes |= names.attributes
+    attributes = _attributes([names for _, names in frames])
     length = sum((stored.length for stored, _ in frames), timedelta())
     node_rows = _rows_of(nodes, [names.node_ids for _, names in frames])
     edge_rows = _rows_of(edges, [names.edge_ids for _, names in frames])
@@ -72,6 +70,14 @@ def add_known(where: Rows, values: Floats, size: int) -> Floats:
     total = np.bincount(where[known], weights=values[known], minlength=size).astype(np.float64)
     total[np.bincount(where[known], minlength=size) == 0] = np.nan
     return total
+
+
+def _attributes(tables: Sequence[Names]) -> dict[str, dict[str, str]]:
+    """Those of the newest win; of a single table its own, so that what was made of them is known again."""
+    distinct = list({id(table): table for table in tables}.values())
+    if len(distinct) == 1:
+        return distinct[0].attributes
+    return {key: told for table in distinct for key, told in table.attributes.items()}
 
 
 def _union(tables: Sequence[tuple[str, ...]]) -> tuple[str, ...]:

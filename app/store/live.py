@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from operator import attrgetter
 from typing import Any
 
@@ -17,7 +16,7 @@ from app.store.write import upsert
 
 _codec = Codec(Topology)
 _TOLD = {
-    kind: attrgetter(*(f.name for f in fields(kind) if f.name not in ("as_of", "evidence")))
+    kind: attrgetter(*(name for name in kind.__struct_fields__ if name not in ("as_of", "evidence")))
     for kind in (Node, Edge)
 }
 

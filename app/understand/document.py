@@ -5,13 +5,17 @@ Values are plain JSON types; unknown numbers are null. Escaping foreign text is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from operator import attrgetter
+from typing import Any, TypeVar
+
+import numpy as np
 
 from app.model.fleet import Edge, Evidence, Freshness, Health, Latency, Node, Topology
 
+Value = TypeVar("Value")
 Positions = Mapping[str, Sequence[float]]  # node id -> x, y (and whatever follows)
 
 
@@ -21,8 +25,8 @@ def document(
     """Rows. `now` is the moment that ages are told for (default: the topology's own)."""
     return {
         **_head(topology, version),
-        "nodes": [_node(node, positions.get(node.id)) for node in topology.nodes],
-        "edges": [_edge(edge) for edge in topology.edges],
+        "nodes": _node_rows(topology.nodes, positions),
+        "edges": _edge_rows(topology.edges),
         "freshness": freshness(topology.freshness, now or topology.as_of),
         "notices": list(topology.notices),
     }
@@ -80,12 +84,12 @@ def health(state: Health) -> dict[str, Any]:
 
 def node(element: Node, position: Sequence[float] | None = None) -> dict[str, Any]:
     """One node, as in the document (also the body of a service)."""
-    return _node(element, position)
+    return _node_rows([element], {element.id: position} if position else {})[0]
 
 
 def edge(element: Edge) -> dict[str, Any]:
     """One edge, as in the document."""
-    return _edge(element)
+    return _edge_rows([element])[0]
 
 
 def _head(topology: Topology, version: str) -> dict[str, Any]:
@@ -97,48 +101,81 @@ def _head(topology: Topology, version: str) -> dict[str, Any]:
     }
 
 
-def _node(element: Node, position: Sequence[float] | None) -> dict[str, Any]:
-    return {
-        "id": element.id,
-        "name": element.name,
-        "kind": element.kind.value,
-        "cluster": element.cluster,
-        "namespace": element.namespace,
-        "owner": element.owner,
-        "workload": {"kind": element.workload[0], "name": element.workload[1]} if element.workload else None,
-        "health": health(element.health),
-        "rps": rounded(element.rps),
-        "error_ratio": rounded(element.error_ratio, 6),
-        "requests": rounded(element.requests),
-        "latency_seconds": _latency(element.latency),
-        "replicas": {"desired": element.replicas.desired, "ready": element.replicas.ready},
-        "versions": list(element.versions),
-        "evidence": _evidence(element.evidence),
-        "detail": element.detail,
-        "matched_by": element.matched_by,
-        "as_of": instant(element.as_of),
-        "x": position[0] if position else None,
-        "y": position[1] if position else None,
-    }
+def _node_rows(nodes: Sequence[Node], positions: Positions) -> list[dict[str, Any]]:
+    shared = zip(
+        nodes,
+        each(health, [n.health for n in nodes]),
+        each(_evidence, [n.evidence for n in nodes]),
+        each(instant, [n.as_of for n in nodes]),
+        *_rounded(nodes),
+        strict=True,
+    )
+    return [
+        {
+            "id": one.id,
+            "name": one.name,
+            "kind": one.kind.value,
+            "cluster": one.cluster,
+            "namespace": one.namespace,
+            "owner": one.owner,
+            "workload": {"kind": one.workload[0], "name": one.workload[1]} if one.workload else None,
+            "health": state,
+            "rps": rps,
+            "error_ratio": errors,
+            "requests": requests,
+            "latency_seconds": _latency(one.latency),
+            "replicas": {"desired": one.replicas.desired, "ready": one.replicas.ready},
+            "versions": list(one.versions),
+            "evidence": evidence,
+            "detail": one.detail,
+            "matched_by": one.matched_by,
+            "as_of": as_of,
+            "x": place[0] if (place := positions.get(one.id)) else None,
+            "y": place[1] if place else None,
+        }
+        for one, state, evidence, as_of, rps, errors, requests in shared
+    ]
 
 
-def _edge(element: Edge) -> dict[str, Any]:
-    return {
-        "id": element.id,
-        "source": element.source,
-        "target": element.target,
-        "kind": element.kind.value,
-        "protocol": element.protocol,
-        "health": health(element.health),
-        "rps": rounded(element.rps),
-        "error_ratio": rounded(element.error_ratio, 6),
-        "caller_error_ratio": rounded(element.caller_error_ratio, 6),
-        "requests": rounded(element.requests),
-        "latency_seconds": _latency(element.latency),
-        "server_latency_seconds": _latency(element.server_latency),
-        "evidence": _evidence(element.evidence),
-        "as_of": instant(element.as_of),
-    }
+def _edge_rows(edges: Sequence[Edge]) -> list[dict[str, Any]]:
+    shared = zip(
+        edges,
+        each(health, [e.health for e in edges]),
+        each(_evidence, [e.evidence for e in edges]),
+        each(instant, [e.as_of for e in edges]),
+        each(_latency, [e.server_latency for e in edges]),
+        _numbers([e.caller_error_ratio for e in edges], 6),
+        *_rounded(edges),
+        strict=True,
+    )
+    return [
+        {
+            "id": one.id,
+            "source": one.source,
+            "target": one.target,
+            "kind": one.kind.value,
+            "protocol": one.protocol,
+            "health": state,
+            "rps": rps,
+            "error_ratio": errors,
+            "caller_error_ratio": caller_errors,
+            "requests": requests,
+            "latency_seconds": _latency(one.latency),
+            "server_latency_seconds": server,
+            "evidence": evidence,
+            "as_of": as_of,
+        }
+        for one, state, evidence, as_of, server, caller_errors, rps, errors, requests in shared
+    ]
+
+
+def _rounded(elements: Sequence[Node] | Sequence[Edge]) -> tuple[list[float | None], ...]:
+    """Rates, error ratios and requests, as rows and columns show them."""
+    return (
+        _numbers([one.rps for one in elements]),
+        _numbers([one.error_ratio for one in elements], 6),
+        _numbers([one.requests for one in elements]),
+    )
 
 
 def _latency(latency: Latency) -> dict[str, float | None]:
@@ -173,6 +210,35 @@ def sources(told: Sequence[Evidence]) -> str:
     return ",".join(dict.fromkeys(word.source.value for word in told))
 
 
+def each(make: Callable[[Value], Any], values: Sequence[Value]) -> list[Any]:
+    """`make` of every value, called once for those that are the same object: of the past, most rows share theirs."""
+    made = {key: make(value) for key, value in {id(value): value for value in values}.items()}
+    return [made[id(value)] for value in values]
+
+
+def _numbers(values: Sequence[float | None], digits: int = 4) -> list[float | None]:
+    """A column without noise digits, unknown ones None."""
+    known = np.round(np.array(values, np.float64), digits)  # None becomes NaN
+    return [None if value != value else value for value in known.tolist()]
+
+
+def _judgement(state: Health) -> tuple[str, str | None, str]:
+    return state.status.value, instant(state.since), first_reason(state)
+
+
+def _judged(states: Sequence[Health]) -> dict[str, list[Any]]:
+    found = each(_judgement, states)
+    return {name: [row[i] for row in found] for i, name in enumerate(("health", "since", "reason"))}
+
+
+def _quantiles(found: list[Latency]) -> dict[str, list[Any]]:
+    return {
+        "p50_seconds": [one.p50 for one in found],
+        "p95_seconds": [one.p95 for one in found],
+        "p99_seconds": [one.p99 for one in found],
+    }
+
+
 def _node_columns(nodes: Sequence[Node], positions: Positions) -> dict[str, list[Any]]:
     places = [positions.get(node.id) for node in nodes]
     return {
@@ -182,19 +248,15 @@ def _node_columns(nodes: Sequence[Node], positions: Positions) -> dict[str, list
         "cluster": [n.cluster for n in nodes],
         "namespace": [n.namespace for n in nodes],
         "owner": [n.owner for n in nodes],
-        "health": [n.health.status.value for n in nodes],
-        "since": [instant(n.health.since) for n in nodes],
-        "reason": [first_reason(n.health) for n in nodes],
-        "rps": [rounded(n.rps) for n in nodes],
-        "error_ratio": [rounded(n.error_ratio, 6) for n in nodes],
-        "p50_seconds": [n.latency.p50 for n in nodes],
-        "p95_seconds": [n.latency.p95 for n in nodes],
-        "p99_seconds": [n.latency.p99 for n in nodes],
+        **_judged([n.health for n in nodes]),
+        "rps": _numbers([n.rps for n in nodes]),
+        "error_ratio": _numbers([n.error_ratio for n in nodes], 6),
+        **_quantiles([n.latency for n in nodes]),
         "desired": [n.replicas.desired for n in nodes],
         "ready": [n.replicas.ready for n in nodes],
         "versions": [list(n.versions) for n in nodes],
-        "evidence": [sources(n.evidence) for n in nodes],
-        "as_of": [instant(n.as_of) for n in nodes],
+        "evidence": each(sources, [n.evidence for n in nodes]),
+        "as_of": each(instant, [n.as_of for n in nodes]),
         "x": [place[0] if place else None for place in places],
         "y": [place[1] if place else None for place in places],
     }
@@ -207,18 +269,14 @@ def _edge_columns(topology: Topology) -> dict[str, list[Any]]:
         "id": [e.id for e in edges],
         "source": [index[e.source] for e in edges],
         "target": [index[e.target] for e in edges],
-        "kind": [e.kind.value for e in edges],
+        "kind": each(attrgetter("value"), [e.kind for e in edges]),
         "protocol": [e.protocol for e in edges],
-        "health": [e.health.status.value for e in edges],
-        "since": [instant(e.health.since) for e in edges],
-        "reason": [first_reason(e.health) for e in edges],
-        "rps": [rounded(e.rps) for e in edges],
-        "error_ratio": [rounded(e.error_ratio, 6) for e in edges],
-        "caller_error_ratio": [rounded(e.caller_error_ratio, 6) for e in edges],
-        "p50_seconds": [e.latency.p50 for e in edges],
-        "p95_seconds": [e.latency.p95 for e in edges],
-        "p99_seconds": [e.latency.p99 for e in edges],
+        **_judged([e.health for e in edges]),
+        "rps": _numbers([e.rps for e in edges]),
+        "error_ratio": _numbers([e.error_ratio for e in edges], 6),
+        "caller_error_ratio": _numbers([e.caller_error_ratio for e in edges], 6),
+        **_quantiles([e.latency for e in edges]),
         "server_p95_seconds": [e.server_latency.p95 for e in edges],
-        "evidence": [sources(e.evidence) for e in edges],
-        "as_of": [instant(e.as_of) for e in edges],
+        "evidence": each(sources, [e.evidence for e in edges]),
+        "as_of": each(instant, [e.as_of for e in edges]),
     }

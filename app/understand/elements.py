@@ -88,7 +88,7 @@ def nodes(
                 entry_share=crossed[i],
             )
         )
-    return tuple(found[i] for i in _worst_first(health, columns.rps, [node.id for node in found]))
+    return tuple(found[i] for i in worst_first(health, columns.rps, [node.id for node in found]))
 
 
 def edges(
@@ -130,7 +130,7 @@ def edges(
         )
         for i in range(len(ids))
     ]
-    return tuple(found[i] for i in _worst_first(health, columns.rps, ids))
+    return tuple(found[i] for i in worst_first(health, columns.rps, ids))
 
 
 def nullable(column: Floats) -> Nullable:
@@ -138,12 +138,13 @@ def nullable(column: Floats) -> Nullable:
     return [None if value != value else value for value in column.tolist()]
 
 
-def _worst_first(health: Sequence[Health], rps: Floats, ids: Sequence[str]) -> list[int]:
+def worst_first(health: Sequence[Health], rps: Floats, ids: Sequence[str]) -> list[int]:
     """Indexes by health, then by rate, then by id."""
     ranks = {status: status.rank for status in HealthStatus}
-    rank = [ranks[state.status] for state in health]
-    quiet = (-np.nan_to_num(rps)).tolist()
-    return sorted(range(len(ids)), key=lambda i: (rank[i], quiet[i], ids[i]))
+    by_id = np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64)
+    rank = np.array([ranks[state.status] for state in health], np.int64)
+    order: list[int] = by_id[np.lexsort((-np.nan_to_num(rps)[by_id], rank[by_id]))].tolist()
+    return order
 
 
 def _latencies(quantiles: Floats, floor: Floats) -> list[Latency]:

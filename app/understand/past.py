@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from app.model.fleet import (
 )
 from app.model.series import Floats, quantiles
 from app.understand.columns import Columns
+from app.understand.elements import nullable, worst_first
 from app.understand.identity import Party
 from app.understand.testimony import Testimony
 
@@ -35,7 +37,8 @@ if TYPE_CHECKING:
 
 _MINUTE = timedelta(minutes=1)
 _EDGE_KINDS = {kind.value: kind for kind in EdgeKind}
-Element = TypeVar("Element", Node, Edge)
+About = TypeVar("About")
+_NO_LATENCY = Latency()
 _NO_DATA = Reason("no_data", "nobody looked in this window")
 
 
@@ -135,15 +138,122 @@ def from_frame(frame: Frame) -> Topology:
     Statuses are those that held then; a frame without them answers unknown. Numbers nobody could see are None.
     """
     end = frame.start + frame.length
-    seconds = max(frame.length.total_seconds(), 1e-9)
-    nodes, edges = _Rows.of_nodes(frame), _Rows.of_edges(frame)
-    return Topology(
-        cluster=frame.cluster,
-        as_of=end,
-        window=frame.length,
-        nodes=_sorted([_node(frame, i, nodes, seconds, end) for i in range(len(nodes.ids))]),
-        edges=_sorted([_edge(frame, i, edges, seconds, end) for i in range(len(edges.ids))]),
+    table = _table(_Table(frame.node_ids, frame.edge_ids, frame.attributes))
+    rows = _Rows.of_nodes(frame)
+    nodes = [
+        Node(
+            id=key,
+            name=about.name,
+            kind=about.kind,
+            cluster=frame.cluster,
+            health=health,
+            namespace=about.namespace,
+            owner=about.owner,
+            workload=about.workload,
+            rps=rps,
+            error_ratio=errors,
+            requests=requests,
+            latency=latency,
+            versions=about.versions,
+            evidence=evidence,
+            detail=about.detail,
+            as_of=end,
+        )
+        for key, about, health, rps, errors, requests, latency, evidence in rows.worst_first(table.nodes)
+    ]
+    rows = _Rows.of_edges(frame)
+    edges = [
+        Edge(
+            id=key,
+            source=source,
+            target=target,
+            kind=kind,
+            protocol=protocol,
+            health=health,
+            rps=rps,
+            error_ratio=errors,
+            requests=requests,
+            latency=latency,
+            evidence=evidence,
+            as_of=end,
+        )
+        for key, (
+            source,
+            target,
+            protocol,
+            kind,
+        ), health, rps, errors, requests, latency, evidence in rows.worst_first(table.edges)
+    ]
+    return Topology(frame.cluster, end, frame.length, tuple(nodes), tuple(edges))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Table:
+    """The ids of a frame and what is told of them beside numbers; frames of one fleet share these very objects."""
+
+    node_ids: tuple[str, ...]
+    edge_ids: tuple[str, ...]
+    attributes: Mapping[str, Mapping[str, str]]
+
+    def __hash__(self) -> int:
+        return hash((id(self.node_ids), id(self.edge_ids), id(self.attributes)))
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, _Table)
+            and self.node_ids is other.node_ids
+            and self.edge_ids is other.edge_ids
+            and self.attributes is other.attributes
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What the past keeps of a node beside numbers."""
+
+    name: str
+    kind: NodeKind
+    namespace: str | None
+    owner: str | None
+    workload: tuple[str, str] | None
+    versions: tuple[str, ...]
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A table read: row by row, nodes, and (source, target, protocol, kind) of edges."""
+
+    nodes: tuple[_About, ...]
+    edges: tuple[tuple[str, str, str, EdgeKind], ...]
+
+
+@lru_cache(maxsize=4)
+def _table(table: _Table) -> _Told:
+    """Read once for all frames that share it; it holds the table, so that its identity stays its own."""
+    told = table.attributes
+    return _Told(
+        tuple(_about(key, told.get(key, {})) for key in table.node_ids),
+        tuple(_ends(key, told.get(key, {})) for key in table.edge_ids),
     )
+
+
+def _about(key: str, told: Mapping[str, str]) -> _About:
+    kind, _, workload = told.get("workload", "").partition("/")
+    return _About(
+        name=told.get("name") or key.rpartition(":")[2],
+        kind=NodeKind(told.get("kind", NodeKind.SERVICE.value)),
+        namespace=told.get("namespace"),
+        owner=told.get("owner"),
+        workload=(kind, workload) if workload else None,
+        versions=tuple(told["versions"].split(",")) if told.get("versions") else (),
+        detail=told.get("detail", ""),
+    )
+
+
+def _ends(key: str, told: Mapping[str, str]) -> tuple[str, str, str, EdgeKind]:
+    source, target, protocol = (*key.split(">"), "", "")[:3]
+    return source, target, protocol, _EDGE_KINDS[told.get("kind", EdgeKind.SYNC.value)]
 
 
 class _Rows:
@@ -152,109 +262,59 @@ class _Rows:
     @classmethod
     def of_nodes(cls, frame: Frame) -> _Rows:
         """The nodes of a frame."""
-        found = cls(
-            frame.node_ids, frame.node_requests, frame.node_failed, frame.node_latency, frame.node_health
-        )
-        found.witness(frame, frame.node_seen)
-        return found
+        found = cls(frame, frame.node_ids, frame.node_requests, frame.node_failed, frame.node_health)
+        return found.witness(frame, frame.node_latency, frame.node_seen)
 
     @classmethod
     def of_edges(cls, frame: Frame) -> _Rows:
         """The edges of a frame."""
-        found = cls(
-            frame.edge_ids, frame.edge_requests, frame.edge_failed, frame.edge_latency, frame.edge_health
-        )
-        found.witness(frame, frame.edge_seen)
-        return found
+        found = cls(frame, frame.edge_ids, frame.edge_requests, frame.edge_failed, frame.edge_health)
+        return found.witness(frame, frame.edge_latency, frame.edge_seen)
 
     def __init__(
-        self, ids: Sequence[str], requests: Floats, failed: Floats, latency: Floats, health: Sequence[str]
+        self, frame: Frame, ids: Sequence[str], requests: Floats, failed: Floats, health: Sequence[str]
     ) -> None:
+        seconds = max(frame.length.total_seconds(), 1e-9)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ratio = np.where(requests > 0, failed / requests, np.nan)
         self.ids = ids
-        self.requests = [None if value != value else value for value in requests.tolist()]
-        self.failed = [None if value != value else value for value in failed.tolist()]
-        rows = np.round(quantiles(latency), 6).tolist() if len(ids) else []
-        self.latency = [Latency() if row[0] != row[0] else Latency(*row) for row in rows]
+        self.requests, self.errors = nullable(requests), nullable(ratio)
+        self.rps = nullable(requests / seconds)
+        told = health if len(health) == len(ids) else [HealthStatus.UNKNOWN.value] * len(ids)
+        held = {
+            status: (_health_of(status, looked=False), _health_of(status, looked=True))
+            for status in set(told)
+        }
         self.health = [
-            _health_of(status, looked=count is not None) for status, count in _padded(health, self.requests)
+            held[status][count is not None] for status, count in zip(told, self.requests, strict=True)
         ]
-        self.evidence: list[tuple[Evidence, ...]] = [()] * len(self.ids)
+        self.order = worst_first(self.health, requests / seconds, ids)
 
-    def witness(self, frame: Frame, seen: Masks) -> None:
-        """Say who gave the numbers. Rates of the several witnesses are not kept, only the one that was believed."""
+    def witness(self, frame: Frame, latency: Floats, seen: Masks) -> _Rows:
+        """Add latencies and who gave the numbers. Of several witnesses' rates only the believed one's is kept."""
+        found = np.round(quantiles(latency), 6).tolist() if len(self.ids) else []
+        self.latency = [Latency(p50, p95, p99) if p50 == p50 else _NO_LATENCY for p50, p95, p99 in found]
         told: dict[int, tuple[Evidence, ...]] = {}
         end = frame.start + frame.length
-        for mask in np.unique(seen).tolist():
+        for mask in set(seen.tolist()):
             heard = [(kind, frame.witnesses.get(kind.value)) for kind in kinds_of(mask)]
             told[mask] = tuple(
                 Evidence(kind, end, None, one.sampling_ratio if one else None) for kind, one in heard
             )
-        if len(seen) == len(self.ids):
-            self.evidence = [told[mask] for mask in seen.tolist()]
+        complete = len(seen) == len(self.ids)
+        self.evidence = [told[mask] for mask in seen.tolist()] if complete else [()] * len(self.ids)
+        return self
 
-    def error_ratio(self, i: int) -> float | None:
-        """Σ failed / Σ requests, None without requests."""
-        requests, failed = self.requests[i], self.failed[i]
-        return failed / requests if requests and failed is not None else None
-
-
-def _padded(health: Sequence[str], requests: list[float | None]) -> list[tuple[str, float | None]]:
-    told = list(health) if len(health) == len(requests) else [HealthStatus.UNKNOWN.value] * len(requests)
-    return list(zip(told, requests, strict=True))
+    def worst_first(self, about: Sequence[About]) -> Iterator[tuple[Any, ...]]:
+        """(id, about, health, rps, error ratio, requests, latency, evidence) by health, then by rate, then by id."""
+        columns: tuple[Sequence[Any], ...] = (
+            self.ids, about, self.health, self.rps, self.errors, self.requests, self.latency, self.evidence
+        )  # fmt: skip
+        return zip(*([column[i] for i in self.order] for column in columns), strict=True)
 
 
-@lru_cache(maxsize=64)
 def _health_of(status: str, *, looked: bool) -> Health:
     held = HealthStatus(status) if status else HealthStatus.UNKNOWN
     if held is HealthStatus.UNKNOWN and not looked:
         return Health(held, reasons=(_NO_DATA,))
     return Health(held)
-
-
-def _node(frame: Frame, i: int, rows: _Rows, seconds: float, end: datetime) -> Node:
-    key = rows.ids[i]
-    told: Mapping[str, str] = frame.attributes.get(key, {})
-    requests = rows.requests[i]
-    kind, _, workload = told.get("workload", "").partition("/")
-    return Node(
-        id=key,
-        name=told.get("name") or key.rpartition(":")[2],
-        kind=NodeKind(told.get("kind", NodeKind.SERVICE.value)),
-        cluster=frame.cluster,
-        health=rows.health[i],
-        namespace=told.get("namespace"),
-        owner=told.get("owner"),
-        workload=(kind, workload) if workload else None,
-        rps=None if requests is None else requests / seconds,
-        error_ratio=rows.error_ratio(i),
-        requests=requests,
-        latency=rows.latency[i],
-        versions=tuple(told["versions"].split(",")) if told.get("versions") else (),
-        evidence=rows.evidence[i],
-        detail=told.get("detail", ""),
-        as_of=end,
-    )
-
-
-def _edge(frame: Frame, i: int, rows: _Rows, seconds: float, end: datetime) -> Edge:
-    key = rows.ids[i]
-    source, target, protocol = (*key.split(">"), "", "")[:3]
-    requests = rows.requests[i]
-    return Edge(
-        id=key,
-        source=source,
-        target=target,
-        kind=_EDGE_KINDS[frame.attributes.get(key, {}).get("kind", EdgeKind.SYNC.value)],
-        protocol=protocol,
-        health=rows.health[i],
-        rps=None if requests is None else requests / seconds,
-        error_ratio=rows.error_ratio(i),
-        requests=requests,
-        latency=rows.latency[i],
-        evidence=rows.evidence[i],
-        as_of=end,
-    )
-
-
-def _sorted(found: list[Element]) -> tuple[Element, ...]:
-    return tuple(sorted(found, key=lambda e: (e.health.status.rank, -(e.rps or 0.0), e.id)))

@@ -89,7 +89,7 @@ class Documents:
         # Ages are told inside, so a version also moves slowly by itself.
         version = f"t{revision}.{int(self._monotonic() // _AGE_SECONDS):x}"
         key = (question, visibility)
-        before = self._before(key, since)
+        before = self._before(key, since) if question.at is None else None
         if before is None:
             return self._bytes.get(key, lambda: self._full(key, version), version=version)
         return self._bytes.get(
@@ -118,7 +118,9 @@ class Documents:
 
     def _full(self, key: tuple[Question, str], version: str) -> Bytes:
         question = key[0]
-        if question.columnar or question.view == "map":
+        if (
+            question.columnar or question.view == "map" or question.at is not None
+        ):  # nothing to tell deltas from
             return Bytes(orjson.dumps(self._document(question, version), option=_OPTIONS))
         return whole(self._rows(key, version))
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 import orjson
 import pytest
 import zstandard
+from msgspec import structs
 
 from app.model.fleet import HealthStatus
 from app.store import positions
@@ -262,7 +263,9 @@ class TestExpressions:
             return dict(zip(nodes["id"], zip(nodes["x"], nodes["y"], strict=True), strict=True))
 
         first = places()
-        calm = tuple(replace(node, health=make_node(GATEWAY).health) for node in make_topology().nodes)
+        calm = tuple(
+            structs.replace(node, health=make_node(GATEWAY).health) for node in make_topology().nodes
+        )
         for fleet in (make_topology(nodes=calm), make_topology()):
             put_topology(site.store, fleet)
             site.time.tick(1)

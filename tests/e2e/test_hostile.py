@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 from playwright.sync_api import expect
 
 from app import clock
@@ -33,8 +34,8 @@ def hostile(served):
         make_edge(ids[0], one, text, clock.now(), HealthStatus.FAILING)
         for one, text in zip(ids[1:], HOSTILE, strict=False)
     )
-    first = replace(fleet.nodes[0], id=ID, workload=("Deployment", "w"))
-    edges = tuple(replace(edge, source=ID) for edge in edges)
+    first = structs.replace(fleet.nodes[0], id=ID, workload=("Deployment", "w"))
+    edges = tuple(structs.replace(edge, source=ID) for edge in edges)
     show(served.site.store, replace(fleet, nodes=(first, *fleet.nodes[1:]), edges=edges))
     texts = [
         {"name": text, "node": text, "reason": text, "message": text, "images": (text,), "ready": False}

@@ -8,6 +8,7 @@ from datetime import timedelta
 from xml.etree import ElementTree
 
 import pytest
+from msgspec import structs
 from playwright.sync_api import Page, Route, expect
 
 from app import clock
@@ -130,7 +131,7 @@ def test_nothing_moves_while_numbers_change_and_new_nodes_only_join(visit, serve
     before = places(page)
     for tick in range(4):
         fleet = make_fleet(clock.now(), order=HealthStatus.HEALTHY if tick % 2 else HealthStatus.FAILING)
-        edges = tuple(replace(edge, rps=40.0 + 37 * tick) for edge in fleet.edges)
+        edges = tuple(structs.replace(edge, rps=40.0 + 37 * tick) for edge in fleet.edges)
         more = tuple(make_service(f"new-{n}", clock.now()) for n in range(tick))
         show(served.site.store, replace(fleet, nodes=(*fleet.nodes, *more), edges=edges))
         state = "healthy" if tick % 2 else "failing"

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 from playwright.sync_api import Page, expect
 
 from app import clock
@@ -245,7 +246,7 @@ def test_values_of_known_rows_change_while_the_list_is_held(visit, served):
     page = visit("/")
     page.locator(".tile").first.hover()
     fleet = make_fleet(clock.now(), cart=HealthStatus.FAILING)
-    slower = tuple(replace(one, rps=7.0) if one.name == "order" else one for one in fleet.nodes)
+    slower = tuple(structs.replace(one, rps=7.0) if one.name == "order" else one for one in fleet.nodes)
     show(served.site.store, replace(fleet, nodes=slower))
     served.site.parts.reader.forget()
     again(page)

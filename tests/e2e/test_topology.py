@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 from playwright.sync_api import Page, expect
 
 from app import clock
@@ -108,7 +109,7 @@ def test_zoom_and_places_survive_a_refresh(visit, served):
     box = page.locator("#map .scene").get_attribute("transform")
     place = node(page, "order").get_attribute("transform")
     fleet = make_fleet(clock.now(), order=HealthStatus.HEALTHY)
-    known = replace(make_service("brand-new", clock.now()), workload=None)
+    known = structs.replace(make_service("brand-new", clock.now()), workload=None)
     show(served.site.store, replace(fleet, nodes=(*fleet.nodes, known)))
     expect(node(page, "order")).to_have_attribute("data-health", "healthy")
     expect(node(page, "brand-new")).to_have_count(1)

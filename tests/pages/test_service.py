@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec import structs
 
 from app import clock
 from app.model.fleet import HealthStatus, service_id
@@ -224,7 +225,7 @@ def test_hostile_pods_images_and_causes_stay_text(checkout):
 
 def test_hostile_edges_stay_text(empty_site):
     fleet = make_fleet(clock.now())
-    edges = tuple(replace(edge, protocol=HOSTILE) for edge in fleet.edges)
+    edges = tuple(structs.replace(edge, protocol=HOSTILE) for edge in fleet.edges)
     show(empty_site.store, replace(fleet, edges=edges))
     page = reader_of(empty_site)(ORDER)
     assert "&lt;svg onload" in page.html

@@ -6,6 +6,7 @@ from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from msgspec import structs
 
 from app import clock, layouts
 from app.model.fleet import Evidence, EvidenceKind, HealthStatus, Latency, service_id
@@ -49,7 +50,7 @@ def test_without_connections_the_page_says_what_would_show_them(empty_site):
 
 def test_connections_that_are_older_than_the_rest_are_counted(empty_site):
     fleet = make_fleet(clock.now())
-    old = replace(fleet.edges[0], as_of=fleet.as_of - timedelta(minutes=3))
+    old = structs.replace(fleet.edges[0], as_of=fleet.as_of - timedelta(minutes=3))
     show(empty_site.store, replace(fleet, edges=(old, *fleet.edges[1:])))
     assert "1 connection may be older than the rest" in reader_of(empty_site)("/topology").text(
         "section", id="f-topology-answer"
@@ -160,7 +161,10 @@ def test_the_panel_of_a_node_has_its_numbers_its_connections_and_who_says_so(get
     seed_checkout(empty_site.store)
     fleet = make_fleet(clock.now(), checkout=HealthStatus.HEALTHY)
     seen = (Evidence(EvidenceKind.TRACES, fleet.as_of, 4.0, 0.1),)
-    edges = (replace(fleet.edges[0], evidence=seen, as_of=fleet.as_of - timedelta(minutes=5)), fleet.edges[1])
+    edges = (
+        structs.replace(fleet.edges[0], evidence=seen, as_of=fleet.as_of - timedelta(minutes=5)),
+        fleet.edges[1],
+    )
     show(empty_site.store, replace(fleet, edges=edges))
     page = get_empty("/fragments/topology-panel?id=demo:shop:order")
     said = page.text("section")
@@ -175,7 +179,7 @@ def test_the_panel_of_a_node_has_its_numbers_its_connections_and_who_says_so(get
 
 def test_the_panel_of_a_connection_tells_both_sides_apart(empty_site):
     fleet = make_fleet(clock.now())
-    edge = replace(fleet.edges[0], server_latency=Latency(p95=0.05), caller_error_ratio=0.2)
+    edge = structs.replace(fleet.edges[0], server_latency=Latency(p95=0.05), caller_error_ratio=0.2)
     show(empty_site.store, replace(fleet, edges=(edge,)))
     page = reader_of(empty_site)(f"/fragments/topology-panel?edge={edge.id}")
     said = page.text("section")
@@ -194,7 +198,7 @@ def test_the_panel_of_what_is_gone_is_not_found(site, query):
     [(0.2, 0.05, 0.15), (0.1, 0.2, 0.0), (None, 0.1, None), (0.1, None, None)],
 )
 def test_network_and_queue_is_the_difference_of_both_sides(caller, callee, expected):
-    edge = replace(
+    edge = structs.replace(
         make_edge("a", "b", "http", clock.now(), HealthStatus.HEALTHY),
         latency=Latency(p95=caller),
         server_latency=Latency(p95=callee),
@@ -310,7 +314,7 @@ def test_a_focus_is_named_as_people_name_it(get):
 
 def test_a_name_that_several_have_asks_which(empty_site):
     fleet = make_fleet(clock.now())
-    twin = replace(fleet.nodes[0], id="demo:other:order", name="order", namespace="other")
+    twin = structs.replace(fleet.nodes[0], id="demo:other:order", name="order", namespace="other")
     first = next(node for node in fleet.nodes if node.name == "order")
     show(empty_site.store, replace(fleet, nodes=(first, twin), edges=()))
     page = reader_of(empty_site)("/topology?focus=order", status=404)
@@ -337,7 +341,7 @@ def test_sources_that_disagree_are_told_in_the_table(empty_site):
         Evidence(EvidenceKind.MESH, fleet.as_of, 200.0, 1.0),
         Evidence(EvidenceKind.TRACES, fleet.as_of, 4.0, 0.1),
     )
-    show(empty_site.store, replace(fleet, edges=(replace(fleet.edges[0], evidence=seen),)))
+    show(empty_site.store, replace(fleet, edges=(structs.replace(fleet.edges[0], evidence=seen),)))
     assert "they disagree: istio 200 rps, traces 4" in reader_of(empty_site)("/topology?view=table").text(
         "section", id="f-topology-table"
     )

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
+from msgspec import structs
 from sqlalchemy import event
 
 from app.errors import StoreError
@@ -127,7 +126,7 @@ def test_the_live_topology_and_its_memory_come_back(store: Store):
 def test_growing_older_is_no_news(store: Store):
     put(store, make_topology())
     word = Evidence(EvidenceKind.TRACES, NOON + MINUTE, 12.0, 0.1)
-    older = [replace(node, as_of=NOON + MINUTE, evidence=(word,)) for node in make_topology().nodes]
+    older = [structs.replace(node, as_of=NOON + MINUTE, evidence=(word,)) for node in make_topology().nodes]
     assert put(store, make_topology(as_of=NOON + MINUTE, nodes=tuple(older))) == []
 
 
@@ -172,5 +171,5 @@ def test_a_thousand_changed_services_cost_the_same_few_statements(store: Store):
     put(store, make_topology(nodes=nodes, edges=()))
     statements = []
     event.listen(store.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
-    put(store, make_topology(nodes=tuple(replace(node, rps=1.0) for node in nodes), edges=()))
+    put(store, make_topology(nodes=tuple(structs.replace(node, rps=1.0) for node in nodes), edges=()))
     assert len([sql for sql in statements if sql.startswith(("INSERT", "UPDATE"))]) == 3

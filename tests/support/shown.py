@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 
 from app import clock
 from app.model.fleet import (
@@ -202,13 +203,13 @@ def seed(store: Store, at: datetime | None = None) -> Topology:
 def renamed(topology: Topology, names: list[str]) -> Topology:
     """The same fleet under other (hostile) names, owners and reasons."""
     nodes = [
-        replace(
+        structs.replace(
             node,
             id=service_id("demo", "shop", f"{place}{name}"),
             name=name,
             owner=name,
             versions=(name,),
-            health=replace(node.health, reasons=(Reason("error_ratio_above_baseline", name),)),
+            health=structs.replace(node.health, reasons=(Reason("error_ratio_above_baseline", name),)),
         )
         for place, (node, name) in enumerate(zip(topology.nodes, names, strict=False))
     ]

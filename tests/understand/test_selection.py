@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec import structs
 
 from app.model.fleet import (
     Edge,
@@ -206,7 +207,7 @@ def test_facts_come_from_the_inventory_and_only_up_to_the_moment_shown():
         Pod("shop", "a", "p1", owner_uid="u1", restarts=2),
         Pod("shop", "b", "p2", owner_uid="w1", restarts=1),
     )
-    fleet = replace(FLEET, nodes=(replace(CHECKOUT, workload=("Deployment", "checkout")), PAY))
+    fleet = replace(FLEET, nodes=(structs.replace(CHECKOUT, workload=("Deployment", "checkout")), PAY))
     found = facts_of(fleet, {"demo": Inventory((workload,), revisions, pods)})
     assert found == {CHECKOUT.id: Facts(NOON - timedelta(hours=1), 3, {"region": "east"})}
 

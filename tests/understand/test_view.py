@@ -4,6 +4,7 @@ import itertools
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from app.errors import BadInput, NotFound
 from app.model.fleet import Edge, EdgeKind, Health, HealthStatus, Latency, Node, NodeKind, Topology
@@ -281,7 +282,9 @@ def test_what_is_looked_for_stands_beside_the_problems():
 
 def test_a_bad_connection_shows_its_ends_and_one_hop_more():
     good = fleet({"a": 60})
-    edges = [replace(e, health=Health(FAILING)) if e.source.endswith(":a30") else e for e in good.edges]
+    edges = [
+        structs.replace(e, health=Health(FAILING)) if e.source.endswith(":a30") else e for e in good.edges
+    ]
     view = select(replace(good, edges=tuple(edges)), ViewOptions(mode="problems"))
     assert {d.node.name for d in view.nodes if d.shape != "group"} == {"a29", "a30", "a31", "a32"}
     assert "1 connection with problems" in view.why[0]
@@ -343,6 +346,6 @@ def test_lists_show_what_is_found_with_its_calls_or_only_what_is_within(diamond)
 
 
 def test_a_cluster_is_folded_as_one():
-    other = replace(node("z"), id="west:a:z", cluster="west")
+    other = structs.replace(node("z"), id="west:a:z", cluster="west")
     view = select(topology([node("x"), node("y"), other]), ViewOptions(group="cluster"))
     assert {(d.node.name, d.members) for d in view.nodes} == {("demo", 2), ("west", 1)}
