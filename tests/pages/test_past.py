@@ -107,7 +107,7 @@ def test_a_gap_says_that_nothing_is_stored_of_it(get_empty, past):
 
 def test_the_past_cannot_be_scaled_and_its_pods_are_not_invented(get_empty, past):
     page = get_empty("/services/demo/shop/order?" + at(past, "minute"), as_="alice")
-    assert "this is the past" in words(page)
+    assert "nothing is scaled in the past" in words(page)
     assert "/actions/new" not in page.html
     assert "those of now" in words(get_empty("/services/demo/shop/order/pods?" + at(past, "minute")))
 
