@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from app.config import TraceBackend
@@ -31,6 +31,7 @@ _CHECK_EVERY = 10  # looks
 _LEAST = timedelta(milliseconds=1)  # no slice of time is cut finer
 _SLICES = 16
 _MOST_SLICES = 4096
+_LATE = timedelta(seconds=10)  # read twice, for traces that the backend showed later than others
 _FORGOTTEN = timedelta(minutes=10)  # since a trace last began with a service
 
 Take = Callable[[Sequence[JaegerTrace]], None]
@@ -71,6 +72,7 @@ class JaegerCollector(TraceCollector):
         self._page = page
         self._entries: dict[str, _Entry] = {}
         self._asked: dict[str, datetime] = {}  # service -> when it was asked whether traces begin with it
+        self._thinned = datetime.min.replace(tzinfo=UTC)
         self._expected = 0.0  # traces a second
         self._requests, self._looks, self._checked = 0, 0, False
 
@@ -84,7 +86,7 @@ class JaegerCollector(TraceCollector):
             entry.until = max(entry.until, since)
         if self._expected * window.length.total_seconds() <= self.settings.max_traces:
             try:
-                return self._read_all(window, look)
+                return self._read_all(window, since, look)
             except _TooMany:
                 pass
         return self._read_slices(window, look)
@@ -133,20 +135,22 @@ class JaegerCollector(TraceCollector):
 
     # Reading ----------------------------------------------------------------------------------------------
 
-    def _read_all(self, window: Window, look: Look) -> datetime:
-        """All new traces; raises _TooMany before anything is handed over."""
+    def _read_all(self, window: Window, oldest: datetime, look: Look) -> datetime:
+        """All new traces, and those that came to light late; raises _TooMany before anything is handed over."""
         taken: dict[str, JaegerTrace] = {}
         read: list[_Entry] = []
 
         def take(traces: Sequence[JaegerTrace]) -> None:
-            taken.update((trace_id_of(one.trace_id), one) for one in traces)
+            named = ((trace_id_of(one.trace_id), one) for one in traces)
+            taken.update((key, one) for key, one in named if key not in self.known)
             if len(taken) > self.settings.max_traces:
                 raise _TooMany
 
         try:
             for name, entry in sorted(self._entries.items(), key=lambda item: item[1].until):
                 if entry.until < window.end:
-                    self._slice(name, Window(entry.until, window.end), look, take)
+                    late = max(entry.until - _LATE, window.start - _LATE, self._thinned, oldest)
+                    self._slice(name, Window(min(late, entry.until), window.end), look, take)
                 read.append(entry)
         except _Enough:
             self._expected = float("inf")  # slices next time, so that all services get an equal share
@@ -198,6 +202,7 @@ class JaegerCollector(TraceCollector):
                 f"Of {window.length.total_seconds():.3g} s only {done / count:.2%}, in slices chosen by lot, "
                 f"were read ({len(kept)} traces); they stand for all."
             )
+            self._thinned = window.end  # what was not drawn is not late
         self._expected = len(kept) * count / done / window.length.total_seconds()
         self._keep(kept, window, look, factor=count / done)
         for entry in self._entries.values():

@@ -179,6 +179,18 @@ def test_errors_and_sampling_thresholds_come_through(backend):
     assert calls(Site(backend).at(40))["gateway>catalog"] == (8, 4)
 
 
+def test_traces_that_come_to_light_late_are_read_by_the_next_look(backend):
+    steady([backend], begin=BEGIN, seconds=60, per_second=2)
+    site = Site(backend)
+    for number in (901, 902):
+        backend.add(*call(number), now=BEGIN + timedelta(seconds=55))
+    late = {key: backend.traces.pop(key) for key in [trace_bytes(call(n)[0].trace).hex() for n in (901, 902)]}
+    site.at(75)
+    backend.traces |= late
+    # of the steady ones, the first of the window ended just before it
+    assert calls(site.at(90))["gateway>catalog"] == (99 + 2, 0)
+
+
 def test_a_chosen_call_of_a_pulled_trace_is_kept_with_its_whole_trace(backend):
     for number in range(1, 100):
         backend.add(*call(number, error=number == 50), now=BEGIN + timedelta(milliseconds=10 * number))
