@@ -115,7 +115,7 @@ def _place(store: Store, built: Assembly) -> None:
     if usual.placed != seen:
         drawn = select(topology, _OPENED)
         name = name_of(topology.cluster, _OPENED, drawn)
-        arrange(store, name, drawn.ids, drawn.pairs, changing=changes(_OPENED, drawn))
+        arrange(store, name, drawn.ids, drawn.pairs, changing=changes(_OPENED, drawn), ranks=drawn.ranks)
         usual.placed = seen
 
 

@@ -65,12 +65,12 @@ class LayoutProcess:
         self._child: subprocess.Popen[bytes] | None = None
         self._lock = Lock()
 
-    def places(self, count: int, edges: Sequence[Pair]) -> tuple[list[Place], bool]:
+    def places(self, count: int, edges: Sequence[Pair], *, ranks: bool = True) -> tuple[list[Place], bool]:
         """Places of nodes 0..count-1 for a cleaned edge list, and whether they are approximate. Never raises."""
         tries = ((True, self._deadline), (False, min(QUICK_DEADLINE, self._deadline)))
         for transpose, deadline in tries:
             try:
-                return self._ask(count, edges, transpose=transpose, deadline=deadline), not transpose
+                return self._ask([count, edges, transpose, ranks], deadline), not transpose
             except LayoutFailed as error:
                 log.warning("layout of %d nodes and %d edges: %s", count, len(edges), error)
         return layout.by_longest_path(count, edges), True
@@ -80,8 +80,8 @@ class LayoutProcess:
         with self._lock:
             self._end()
 
-    def _ask(self, count: int, edges: Sequence[Pair], *, transpose: bool, deadline: float) -> list[Place]:
-        body = msgspec.msgpack.encode([count, edges, transpose])
+    def _ask(self, job: list[Any], deadline: float) -> list[Place]:
+        body = msgspec.msgpack.encode(job)
         with self._lock:
             try:
                 child = self._running()
@@ -94,8 +94,8 @@ class LayoutProcess:
             except (OSError, LayoutFailed, msgspec.DecodeError) as error:
                 self._end()
                 raise LayoutFailed(str(error) or type(error).__name__) from error
-        if len(found) != count:
-            raise LayoutFailed(f"{len(found)} places for {count} nodes")
+        if len(found) != job[0]:
+            raise LayoutFailed(f"{len(found)} places for {job[0]} nodes")
         return found
 
     def _running(self) -> subprocess.Popen[bytes]:
@@ -205,6 +205,7 @@ def map_document(
         tidy=tidy,
         still=still,
         changing=changes(asked, view),
+        ranks=view.ranks,
     )
     return map_view(
         topology,
@@ -229,13 +230,14 @@ def arrange(
     tidy: bool = False,
     still: bool = False,
     changing: bool = False,
+    ranks: bool = True,
 ) -> Drawing:
     """Places for all `ids` of a view; what is new is stored.
 
     Known nodes stay where they are. All is laid out anew when the view was never drawn, when more than
     REDRAWN_ABOVE of its nodes are new (unless `still`), or when `tidy`; pinned nodes stay even then.
     `changing`: the view shows others from time to time; then the places of those that are away stay theirs.
-    Raises StoreError.
+    `ranks`: callers stand left of callees. Raises StoreError.
     """
     pairs = list(edges)
     with store.reading() as session:
@@ -246,9 +248,10 @@ def arrange(
         return Drawing(known)
     redrawn = len(new) > REDRAWN_ABOVE * len(ids) and not (still and stored)
     if tidy or redrawn:
-        found, approximate = _anew(ids, pairs, process or shared())
+        found, approximate = _anew(ids, pairs, process or shared(), ranks=ranks)
     else:
-        found, approximate = layout.beside(_spots(stored if changing else known), new, pairs), False
+        join = layout.beside if ranks else layout.among
+        found, approximate = join(_spots(stored if changing else known), new, pairs), False
     pinned = {key: place for key, place in known.items() if place[2]}
     with store.begin() as session:
         if changing and (tidy or redrawn or len(stored) + len(new) > MOST_KEPT):
@@ -256,15 +259,15 @@ def arrange(
             positions.forget(session, view, [key for key in away if not stored[key][2]])
         positions.place(session, view, {key: place for key, place in found.items() if key not in pinned})
     placed = {key: (x, y, False) for key, (x, y) in found.items()}
-    algorithm = "layered" if len(ids) <= layout.LAYERED_UP_TO else "springs"
+    algorithm = "layered" if ranks and len(ids) <= layout.LAYERED_UP_TO else "springs"
     return Drawing({**known, **placed, **pinned}, algorithm, approximate)
 
 
 def _anew(
-    ids: Collection[str], edges: Iterable[tuple[str, str]], process: LayoutProcess
+    ids: Collection[str], edges: Iterable[tuple[str, str]], process: LayoutProcess, *, ranks: bool
 ) -> tuple[dict[str, Place], bool]:
     order, cleaned = layout.dense(list(ids), edges)
-    places, approximate = process.places(len(order), cleaned)
+    places, approximate = process.places(len(order), cleaned, ranks=ranks)
     return dict(zip(order, places, strict=True)), approximate
 
 

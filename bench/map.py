@@ -161,7 +161,6 @@ def told(title: str, browser: Browser, served: Served, rounds: int) -> None:
     with opened(browser, served) as page:
         view = json.loads(page.evaluate(f"fetch('{MAP}').then((answer) => answer.text())"))
         time = Clock(page)
-        boot = time()
         size = f"{len(view['nodes']['id'])} nodes, {len(view['edges']['id'])} edges drawn"
         pans = [per_frame(page, time, lambda: pan(page)) for _ in range(rounds)]
         plain = [per_frame(page, time, lambda: naive_pan(page, view)) for _ in range(rounds)]
@@ -176,7 +175,7 @@ def told(title: str, browser: Browser, served: Served, rounds: int) -> None:
         f"  pan, per frame  naive {statistics.median(plain):.2f} ms  chosen {best:.2f} ms (worst {max(pans):.2f})"
         f"  x{statistics.median(plain) / max(best, 1e-9):.1f} {verdict(best, PAN_BUDGET)}"
     )
-    print(f"  zoom {zooms:.2f} ms a frame, hover {hovers:.2f} ms a frame, page in all {boot:.0f} ms CPU")
+    print(f"  zoom {zooms:.2f} ms a frame, hover {hovers:.2f} ms a frame")
 
 
 def main() -> None:

@@ -99,7 +99,9 @@ def tidy() -> ResponseReturnValue:
     view = select(topology, asked.options, facts_for(services().reader, topology, asked.options))
     name = layouts.name_of(topology.cluster, asked.options, view)
     changing = layouts.changes(asked.options, view)
-    layouts.arrange(services().store, name, view.ids, view.pairs, tidy=True, changing=changing)
+    layouts.arrange(
+        services().store, name, view.ids, view.pairs, tidy=True, changing=changing, ranks=view.ranks
+    )
     query = urlencode(topology_query.kept(args))
     return redirect("/topology" + (f"?{query}" if query else ""), code=303)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from math import cos, pi, sin
 
 Place = tuple[float, float]
 Pair = tuple[int, int]
@@ -19,6 +20,7 @@ ROW_GAP = 72.0  # px between neighbours of one rank
 CLEARANCE = 56.0  # px that a newcomer keeps from everybody
 COMPONENT_GAP = 96.0
 LAYERED_UP_TO = 400  # visible nodes; beyond, springs
+SCREEN = 1.8  # width of a drawing by its height that is aimed at
 _LIBRARY_RANK = 72.0  # distance of two ranks in fast-sugiyama's coordinates
 
 
@@ -77,11 +79,31 @@ def _adjacency(count: int, edges: Iterable[Pair]) -> tuple[list[list[int]], list
     return callees, callers
 
 
-def compute(count: int, edges: Sequence[Pair], *, transpose: bool = True) -> list[Place]:
-    """Places of nodes 0..count-1 for a cleaned edge list: layers up to LAYERED_UP_TO nodes, springs beyond."""
-    if count > LAYERED_UP_TO:
+def compute(count: int, edges: Sequence[Pair], *, transpose: bool = True, ranks: bool = True) -> list[Place]:
+    """Places of nodes 0..count-1 for a cleaned edge list: layers up to LAYERED_UP_TO nodes, springs beyond.
+
+    Not `ranks`: everybody calls everybody, as groups do; springs tell more than layers then.
+    """
+    if count > LAYERED_UP_TO or not ranks:
         return springs(count, edges)
-    return assemble(count, _layers(edges, transpose=transpose) if edges else [])
+    return assemble(count, [_wide(part) for part in _layers(edges, transpose=transpose)] if edges else [])
+
+
+def _wide(part: Mapping[int, Place]) -> dict[int, Place]:
+    """A tall drawing with each rank spread over several columns, so that it is about as wide as a screen."""
+    width, height = _size(part)
+    columns = round((SCREEN * height / (width + RANK_GAP)) ** 0.5)
+    if columns < 2:
+        return dict(part)
+    spread: dict[int, Place] = {}
+    ranks: dict[float, list[int]] = defaultdict(list)
+    for node, (x, _) in part.items():
+        ranks[x].append(node)
+    for x, nodes in ranks.items():
+        nodes.sort(key=lambda node: (part[node][1], node))
+        for i, node in enumerate(nodes):
+            spread[node] = (x * columns + i % columns * RANK_GAP, part[node][1] / columns)
+    return spread
 
 
 def _layers(edges: Sequence[Pair], *, transpose: bool) -> list[dict[int, Place]]:
@@ -96,15 +118,22 @@ def _layers(edges: Sequence[Pair], *, transpose: bool) -> list[dict[int, Place]]
 
 
 def springs(count: int, edges: Sequence[Pair]) -> list[Place]:
-    """A force-directed drawing for fleets too large for layers, as wide as its number of nodes asks for."""
+    """A force-directed drawing, as wide as its number of nodes asks for; up to LAYERED_UP_TO nothing overlaps."""
     import rustworkx
 
     graph = rustworkx.PyGraph()
     graph.add_nodes_from(list(range(count)))
     graph.add_edges_from_no_data(list(edges))
-    places = rustworkx.spring_layout(graph, num_iter=50, seed=1)
+    found = rustworkx.spring_layout(graph, num_iter=50, seed=1)
     side = (count**0.5) * RANK_GAP / 2
-    return [(round((places[n][0] + 1) * side, 1), round((places[n][1] + 1) * side, 1)) for n in range(count)]
+    wide = SCREEN**0.5
+    places = [((found[n][0] + 1) * side * wide, (found[n][1] + 1) * side / wide) for n in range(count)]
+    if count <= LAYERED_UP_TO:
+        clear: list[Place] = []
+        for place in places:
+            clear.append(_clear(place, clear))
+        places = clear
+    return [(round(x, 1), round(y, 1)) for x, y in places]
 
 
 def by_longest_path(count: int, edges: Sequence[Pair]) -> list[Place]:
@@ -201,6 +230,36 @@ def beside(
             taken[node] = _free(_wish(taken, callers[node], callees[node]), taken.values())
         waiting = [n for n in waiting if n not in taken]
     return {node: place for node, place in taken.items() if node not in known}
+
+
+def among(
+    known: Mapping[str, Place], new: Sequence[str], edges: Iterable[tuple[str, str]]
+) -> dict[str, Place]:
+    """Places for newcomers of a view without ranks, among nodes that stay: amid their neighbours, else below."""
+    linked: dict[str, list[str]] = defaultdict(list)
+    for source, target in edges:
+        linked[source].append(target)
+        linked[target].append(source)
+    taken = dict(known)
+    for node in sorted(set(new) - taken.keys()):
+        near = [taken[other] for other in linked[node] if other in taken]
+        below = max((y for _, y in taken.values()), default=-ROW_GAP) + ROW_GAP
+        wish = _mean([x for x, _ in near], 0.0), _mean([y for _, y in near], below)
+        taken[node] = _clear(wish, taken.values())
+    return {node: place for node, place in taken.items() if node not in known}
+
+
+def _clear(wish: Place, taken: Iterable[Place]) -> Place:
+    """The place nearest to the wish, around it in ever wider ellipses, where nothing else stands."""
+    others = list(taken)
+    for ring in range(2 * len(others) + 2):
+        for turn in range(max(1, 8 * ring)):
+            angle = 2 * pi * turn / max(1, 8 * ring)
+            x = max(0.0, wish[0] + ring * RANK_GAP / 2 * cos(angle))
+            y = max(0.0, wish[1] + ring * ROW_GAP / 2 * sin(angle))
+            if all(abs(x - a) >= RANK_GAP or abs(y - b) >= ROW_GAP for a, b in others):
+                return round(x, 1), round(y, 1)
+    return round(wish[0], 1), round(max(y for _, y in others) + ROW_GAP, 1)
 
 
 def _wish(taken: Mapping[str, Place], callers: Sequence[str], callees: Sequence[str]) -> Place:

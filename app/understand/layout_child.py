@@ -1,6 +1,6 @@
 """The process that computes layouts: reads jobs from standard input, writes places to standard output.
 
-Frames are a 4-byte big-endian length and MessagePack: in `[count, [[a, b], …], transpose]`, out
+Frames are a 4-byte big-endian length and MessagePack: in `[count, [[a, b], …], transpose, ranks]`, out
 `[[x, y], …]`. It ends when its input does. Whoever started it kills it when an answer is late.
 """
 
@@ -22,6 +22,7 @@ class Job(msgspec.Struct, array_like=True):
     count: int
     edges: list[tuple[int, int]]
     transpose: bool = True
+    ranks: bool = True
 
 
 def write_frame(stream: BinaryIO, body: bytes) -> None:
@@ -36,7 +37,8 @@ def main() -> None:
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     while len(head := source.read(_LENGTH)) == _LENGTH:
         job = decoder.decode(source.read(int.from_bytes(head, "big")))
-        write_frame(sink, msgspec.msgpack.encode(compute(job.count, job.edges, transpose=job.transpose)))
+        places = compute(job.count, job.edges, transpose=job.transpose, ranks=job.ranks)
+        write_frame(sink, msgspec.msgpack.encode(places))
 
 
 if __name__ == "__main__":

@@ -51,6 +51,8 @@ __all__ = [
 ]
 
 GROUP = "group"
+LINES_A_NODE = 2  # connections drawn between groups, for each of them; the others are told
+FEW_SHARED = 24  # stores and queues of several groups up to which each is drawn
 _BY = {"none": "namespace"}
 
 
@@ -94,6 +96,11 @@ class View:
         return [drawn.node.id for drawn in self.nodes]
 
     @property
+    def ranks(self) -> bool:
+        """Whether callers are drawn left of callees; groups, who all call each other, have no such order."""
+        return not _overview(self.nodes)
+
+    @property
     def pairs(self) -> list[tuple[str, str]]:
         """Ends of the drawn edges, for the layout."""
         return [(edge.source, edge.target) for edge in self.edges]
@@ -125,7 +132,8 @@ def select(
         nodes = [node for node in nodes if node.id not in away]
         folds = {home: fold for home, fold in folds.items() if home in asked.folded}
     drawn, lines = _folded(nodes, part.topology.edges, folds, first)
-    shown = _capped(lines, asked.max_edges, why)
+    most = min(asked.max_edges, LINES_A_NODE * len(drawn)) if _overview(drawn) else asked.max_edges
+    shown = _capped(lines, most, why)
     return View(
         nodes=tuple(drawn),
         edges=tuple(shown),
@@ -138,6 +146,11 @@ def select(
         calm=first is not None and not first.ids,
         found=part.found,
     )
+
+
+def _overview(drawn: Sequence[DrawnNode]) -> bool:
+    """Whether most of what is drawn are groups."""
+    return 2 * sum(one.kind == GROUP for one in drawn) > len(drawn)
 
 
 def _nearer(part: Part, asked: ViewOptions, why: list[str]) -> tuple[Part, int]:
@@ -216,7 +229,8 @@ def _chosen(
 ) -> dict[str, Fold]:
     """Groups to fold: those asked for, then without trouble, then the others, largest first, until it fits."""
     by = _BY.get(asked.group, asked.group)
-    wanted = set(asked.folded) if asked.group == "none" else members.keys() - {SHARED}
+    few = {SHARED} if len(members.get(SHARED, ())) <= FEW_SHARED else set()
+    wanted = set(asked.folded) if asked.group == "none" else members.keys() - few
     wanted = set(members) if everything else wanted
     folds = {home: Fold(home, by, tuple(members[home])) for home in sorted(wanted & members.keys())}
     count -= sum(len(fold.members) - 1 for fold in folds.values())

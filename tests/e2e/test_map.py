@@ -123,7 +123,9 @@ def test_a_viewer_pans_where_a_responder_drags_and_is_told_why(visit):
     node(page, "cart").focus()
     page.keyboard.press("m")
     expect(page.locator(".toast")).to_contain_text("Places are shared by everybody")
-    expect(page.get_by_role("button", name=re.compile("^Move ?: "))).to_have_attribute("aria-disabled", "true")
+    expect(page.get_by_role("button", name=re.compile("^Move ?: "))).to_have_attribute(
+        "aria-disabled", "true"
+    )
 
 
 def test_nothing_moves_while_numbers_change_and_new_nodes_only_join(visit, served):
@@ -139,6 +141,19 @@ def test_nothing_moves_while_numbers_change_and_new_nodes_only_join(visit, serve
         expect(page.locator('.node[data-id*=":new-"]')).to_have_count(tick)
         now = places(page)
         assert {one: now[one] for one in before} == before
+
+
+def test_nothing_moves_while_nodes_go_and_come_and_other_problems_show(visit, served):
+    page = drawn(visit("/topology?mode=problems"))
+    seen = places(page)
+    for bad, gone in (("cart", None), ("order", "cart"), ("cart", None), ("payment", None), ("order", None)):
+        states = {"order": HealthStatus.HEALTHY, bad: HealthStatus.FAILING}
+        show(served.site.store, make_fleet(clock.now(), **states, **({gone: None} if gone else {})))
+        expect(node(page, bad)).to_have_attribute("data-health", "failing")
+        expect(page.locator(f'.node[data-id$=":{gone}"]')).to_have_count(0)
+        now = places(page)
+        assert {one: now[one] for one in now if one in seen} == {one: seen[one] for one in now if one in seen}
+        seen |= now
 
 
 def test_a_click_selects_and_the_address_brings_it_back(visit, axe):

@@ -50,7 +50,7 @@ def test_the_map_is_one_stop_and_is_walked_by_keys(visit, axe):
     page.keyboard.press("PageDown")
     expect(page.locator(".node:focus")).not_to_have_attribute("data-id", "demo:shop:order")
     page.keyboard.press("Escape")
-    expect(page.get_by_role("button", name="Errors only")).to_be_focused()
+    expect(page.get_by_role("button", name="Replay")).to_be_focused()
     node(page, "order").focus()
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile("/services/demo/shop/order$"))
@@ -131,15 +131,17 @@ def test_found_nodes_stand_out_and_hidden_ones_go(visit):
     expect(page.locator(".node.found")).to_have_count(0)
 
 
-def test_errors_only_fades_the_rest_by_key_and_by_button(visit):
+def test_errors_only_is_one_thing_by_key_and_by_link(visit):
     page = drawn(visit("/topology"))
-    button = page.get_by_role("button", name="Errors only")
-    button.click()
-    expect(button).to_have_attribute("aria-pressed", "true")
-    expect(page.locator("#map > svg")).to_have_class(re.compile("errors"))
     node(page, "order").focus()
     page.keyboard.press("e")
-    expect(button).to_have_attribute("aria-pressed", "false")
+    expect(page).to_have_url(re.compile("errors=1"))
+    link = drawn(page).get_by_role("link", name="Errors only")
+    expect(link).to_have_attribute("aria-current", "true")
+    expect(node(page, "order")).to_have_count(1)
+    expect(node(page, "cart")).to_have_count(0)
+    link.click()
+    expect(page).not_to_have_url(re.compile("errors=1"))
 
 
 def test_tidy_up_is_a_form_and_keeps_what_is_looked_at(visit):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from itertools import combinations
 
 import pytest
 import rustworkx
@@ -143,3 +144,38 @@ def test_large_fleets_are_drawn_with_springs(count):
     places = layout.compute(count, edges)
     assert len(places) == count
     assert all(x >= 0 and y >= 0 for x, y in places)
+
+
+def overlapping(places):
+    return [
+        (a, b)
+        for a, b in combinations(places, 2)
+        if abs(a[0] - b[0]) < layout.RANK_GAP - 1 and abs(a[1] - b[1]) < layout.ROW_GAP - 1
+    ]
+
+
+def test_groups_that_all_call_each_other_stand_clear_of_each_other_in_springs():
+    count = 14
+    edges = layout.clean(count, [(a, b) for a in range(count) for b in range(count)])
+    places = layout.compute(count, edges, ranks=False)
+    assert overlapping(places) == []
+    assert places == layout.compute(count, edges, ranks=False)
+    width, height = (max(values) - min(values) for values in zip(*places, strict=True))
+    assert width > height
+
+
+def test_a_newcomer_without_rank_stands_amid_its_neighbours_and_nobody_moves():
+    known = {"a": (0.0, 0.0), "b": (880.0, 0.0), "c": (440.0, 0.0)}
+    found = layout.among(known, ["new", "alone"], [("a", "new"), ("new", "b")])
+    assert set(found) == {"new", "alone"}
+    assert 220 <= found["new"][0] <= 660
+    assert overlapping([*known.values(), *found.values()]) == []
+
+
+def test_a_tall_drawing_is_spread_to_about_the_shape_of_a_screen():
+    leaves = range(1, 61)
+    places = layout.compute(61, [(0, leaf) for leaf in leaves])
+    width, height = (max(values) - min(values) for values in zip(*places, strict=True))
+    assert height < 2 * width
+    assert all(places[0][0] < places[leaf][0] for leaf in leaves)
+    assert overlapping(places) == []

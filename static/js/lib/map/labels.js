@@ -54,14 +54,30 @@ export function spot({ nodes, edges }, i, text, taken) {
   const near = nodes.id.map((_, n) => n).filter((n) => Math.abs(nodes.x[n] - (x1 + x2) / 2) < Math.abs(x2 - x1) / 2 + WIDTH + w
     && Math.abs(nodes.y[n] - (y1 + y2) / 2) < Math.abs(y2 - y1) / 2 + 3 * HEIGHT);
   const filled = near.map((n) => ({ x: nodes.x[n] - WIDTH / 2, y: nodes.y[n] - HEIGHT / 2, w: WIDTH, h: HEIGHT }));
+  const reach = { x: Math.min(x1, x2) - w, y: Math.min(y1, y2) - 2 * HEIGHT, w: Math.abs(x2 - x1) + 2 * w, h: Math.abs(y2 - y1) + 4 * HEIGHT };
+  const lines = edges.id.map((_, e) => e).filter((e) => e !== i && edges.source[e] !== edges.target[e] && crosses(reach, nodes, edges.source[e], edges.target[e]));
   let best = boxes[0], least = Infinity;
   for (const box of boxes) {
-    const cost = 3 * taken.filter((other) => meets(box, other)).length + filled.filter((other) => meets(box, other)).length;
+    const cost = 9 * taken.filter((other) => meets(box, other)).length + 9 * filled.filter((other) => meets(box, other)).length
+      + lines.filter((e) => crosses(box, nodes, edges.source[e], edges.target[e])).length;
     if (cost < least) [best, least] = [box, cost];
     if (cost === 0) break;
   }
   taken.push(best);
   return { x: best.x + half.w, y: best.y + half.h + 4.5 };
+}
+
+/** Whether the line between two nodes runs through a box. @param {Box} box @param {import("./draw.js").Nodes} nodes @param {number} s @param {number} t */
+function crosses({ x, y, w, h }, { x: xs, y: ys }, s, t) {
+  const x1 = xs[s], y1 = ys[s], dx = xs[t] - x1, dy = ys[t] - y1;
+  let from = 0, to = 1;
+  for (const [start, way, low, high] of [[x1, dx, x, x + w], [y1, dy, y, y + h]]) {
+    if (way === 0) { if (start < low || start > high) return false; continue; }
+    const a = (low - start) / way, b = (high - start) / way;
+    from = Math.max(from, Math.min(a, b));
+    to = Math.min(to, Math.max(a, b));
+  }
+  return from <= to;
 }
 
 /** @param {Box} a @param {Box} b */

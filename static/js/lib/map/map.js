@@ -67,7 +67,7 @@ export function attach(element) {
     else if (index() < 0) go(start(view), false);
     next = null;
     if (!drawn) reopen();
-    drawn = true;
+    drawn ||= view.nodes.id.length > 0; // what begins empty is shown whole when there is something
   };
 
   /** Nodes were put somewhere: by a view, or by hand. */
@@ -166,10 +166,6 @@ export function attach(element) {
     };
     follow();
   };
-  const errors = () => {
-    const on = svg.classList.toggle("errors");
-    tools.find((one) => one.dataset.mapDo === "errors")?.setAttribute("aria-pressed", String(on));
-  };
   /** @param {"left"|"right"|"up"|"down"} way @param {number} dx @param {number} dy */
   const shift = (way, dx, dy) => () => mover.on ? mover.nudge(way, false) : camera.pan(dx, dy);
   /** @param {"svg"|"png"} kind */
@@ -186,7 +182,7 @@ export function attach(element) {
 
   /** @type {Record<string, () => void>} */
   const does = {
-    in: () => camera.zoom(0.8), out: () => camera.zoom(1.25), fit: () => camera.fit(), errors, move, svg: save("svg"), png: save("png"),
+    in: () => camera.zoom(0.8), out: () => camera.zoom(1.25), fit: () => camera.fit(), move, svg: save("svg"), png: save("png"),
     left: shift("left", -0.2, 0), right: shift("right", 0.2, 0), up: shift("up", 0, -0.2), down: shift("down", 0, 0.2),
     put: () => { mover.put(); go(index(), true); }, cancel: () => { mover.cancel(); go(index(), true); },
     unpin: () => mover.free(), replay: () => replay?.open ? replay.close() : replay?.start(),
@@ -195,7 +191,8 @@ export function attach(element) {
   const keys = {
     Home: (view) => go(view.view.focus ? view.nodes.id.indexOf(view.view.focus) : start(view), true),
     PageDown: (view, at) => go(nextComponent(view, at, 1), true), PageUp: (view, at) => go(nextComponent(view, at, -1), true),
-    o: () => pick(current), " ": () => pick(current), f: focusHere, c: fold, e: errors, m: move,
+    o: () => pick(current), " ": () => pick(current), f: focusHere, c: fold, m: move,
+    e: () => /** @type {HTMLElement | null} */ (document.querySelector("[data-map-errors]"))?.click(),
     d: () => /** @type {HTMLElement | null} */ (element.querySelector("[data-map-diff]"))?.click(),
     "+": does.in, "=": does.in, "-": does.out, 0: does.fit, Escape: () => tools[0]?.focus(),
   };
