@@ -17,7 +17,14 @@ class Element:
 
     tag: str
     attributes: dict[str, str]
-    text: str = ""
+    pieces: list[str] = field(repr=False, compare=False)
+    begin: int
+    end: int | None = None
+
+    @property
+    def text(self) -> str:
+        """All text between its tags."""
+        return "".join(self.pieces[self.begin : self.end])
 
 
 @dataclass
@@ -31,6 +38,7 @@ class Page(HTMLParser):
     def __post_init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self._open: list[Element] = []
+        self._pieces: list[str] = []
         self.feed(self.html)
         self.close()
         self.faults += [f"<{one.tag}> is never closed" for one in self._open]
@@ -38,32 +46,36 @@ class Page(HTMLParser):
         self.faults += [f"id {name} occurs {times} times" for name, times in ids.items() if times > 1]
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        element = Element(tag, {name: value or "" for name, value in attrs})
         if tag not in _INLINE:
             self.handle_data(" ")
+        element = Element(tag, {name: value or "" for name, value in attrs}, self._pieces, len(self._pieces))
         self.elements.append(element)
         for name in element.attributes:
             if name == "style" or name.startswith("on"):
                 self.faults.append(f"<{tag}> has {name}=")
         if tag not in _VOID:
             self._open.append(element)
+        else:
+            element.end = element.begin
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.handle_starttag(tag, attrs)
         if tag not in _VOID:
-            self._open.pop()
+            self._shut()
+
+    def _shut(self) -> None:
+        self._open.pop().end = len(self._pieces)
 
     def handle_endtag(self, tag: str) -> None:
         if not self._open or self._open[-1].tag != tag:
             self.faults.append(f"</{tag}> closes {self._open[-1].tag if self._open else 'nothing'}")
             return
-        self._open.pop()
+        self._shut()
         if tag not in _INLINE:
             self.handle_data(" ")
 
     def handle_data(self, data: str) -> None:
-        for element in self._open:
-            element.text += data
+        self._pieces.append(data)
 
     def all(self, tag: str | None = None, **wanted: str) -> list[Element]:
         """Elements of a tag whose attributes contain these words (`class_` for class, `_` for `-`)."""
