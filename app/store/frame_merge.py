@@ -27,6 +27,8 @@ class Sum:
 
 def merge(frames: Sequence[tuple[Stored, Names]]) -> Sum:
     """Add frames given oldest first (at least one). Attributes of the newest win."""
+    if len(frames) == 1:
+        return Sum(*frames[0])
     nodes = _union([names.node_ids for _, names in frames])
     edges = _union([names.edge_ids for _, names in frames])
     attributes = _attributes([names for _, names in frames])
