@@ -99,7 +99,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # head and body are two writes; the second would wait for an acknowledgement
+    disable_nagle_algorithm = True  # else the body, a second write, waits for an acknowledgement
     server: _Server
 
     def log_message(self, *_args: object) -> None:
