@@ -82,8 +82,7 @@ class Month:
 def fill(store: Store, month: Month, reach: timedelta) -> dict[str, float]:
     """Write the tiers as far back as `reach`; mean bytes of a frame per tier.
 
-    Minutes are all different; of the coarser tiers a few frames are made and stored again and again, as the time
-    of one read is all that matters there.
+    A few frames of each tier are made and stored again and again: the time of one read is all that matters here.
     """
     sizes: dict[str, float] = {}
     tiers = (
