@@ -38,7 +38,7 @@ scaleout-demo: .venv/dev.stamp static/vendor/manifest.json test-programs ## run 
 	@exec $(PY) -m demo.scaleout --state-dir $(STATE)-scaleout $(ARGS)
 
 test: .venv/dev.stamp static/vendor/manifest.json test-programs ## run the tests (ARGS="tests/store -k frames")
-	@$(PY) -m pytest -m "not soak" $(or $(ARGS),-n 2 --dist loadfile)
+	@$(PY) -m pytest -m "not soak" $(or $(ARGS),-n 3 --dist loadfile)
 
 soak: .venv/dev.stamp static/vendor/manifest.json test-programs ## the long form of the suites: seeds, fuzzing, kill points
 	@QUARTERDECK_SOAK=1 $(PY) -m pytest --timeout 1800 $(ARGS)

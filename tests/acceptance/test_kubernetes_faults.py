@@ -111,6 +111,7 @@ def test_a_kubeconfig_that_is_missing_is_said_and_taken_when_it_comes(deck, kube
     assert "was never heard" in missing
     file.write_text(kept)
     standing(bob, "ok")
+    until(lambda: alice.get(FORM).ok, seconds=20)
     assert "2 replicas" in alice.read(FORM)
 
 

