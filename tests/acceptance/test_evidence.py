@@ -89,14 +89,16 @@ def test_each_store_is_one_node_whatever_it_is_called(seen: Seen, mode: str) -> 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_rates_are_within_five_percent_of_the_truth(seen: Seen, mode: str) -> None:
-    """Spans are drawn beside the counters: of an edge with few calls, chance alone explains more than 5 %."""
+    """Of an edge with few calls chance alone explains more than 5 %: spans are drawn beside the counters, and
+    scrapes of a busy machine do not fall on the ends of the window; in ten minutes it counts for nothing.
+    """
     calls, _ = seen.truth[mode]
     far = {}
     for pair, edge in edges_of(seen.modes[mode]).items():
         true = calls.get(pair)
         if true is None or (mode == "istio" and pair[1] in HOSTS):
             continue
-        chance = 4.0 * math.sqrt(2.0 / (true * seen.seconds[mode])) if mode == "traces" else 0.0
+        chance = _chance(true * seen.seconds[mode], of_spans=mode == "traces")
         if edge.rps is None or abs(edge.rps - true) > max(CLOSE, chance) * true + 1.0 / seen.seconds[mode]:
             far[pair] = (edge.rps, true)
     assert not far
@@ -128,7 +130,13 @@ def test_all_together_count_nothing_twice_and_agree_edge_by_edge(seen: Seen) -> 
         told = {word.source: word.rps for word in edge.evidence if word.rps is not None}
         assert set(told) >= {EvidenceKind.TRACES} | ({EvidenceKind.MESH} if _meshed(pair) else set())
         exact = [rate for kind, rate in told.items() if kind is not EvidenceKind.TRACES]
-        assert max(exact) <= min(exact) * (1 + CLOSE) + 2.0 / seen.seconds["all"], pair
+        close = max(CLOSE, _chance(min(exact) * seen.seconds["all"]))
+        assert max(exact) <= min(exact) * (1 + close) + 2.0 / seen.seconds["all"], pair
+
+
+def _chance(calls: float, *, of_spans: bool = False) -> float:
+    """The share by which a count of so many calls may differ."""
+    return (4.0 * math.sqrt(2.0) if of_spans else 2.0) / math.sqrt(max(calls, 1.0))
 
 
 def _meshed(pair: Pair) -> bool:

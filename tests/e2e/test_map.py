@@ -203,7 +203,7 @@ def minutes(served):
 
 
 def test_stored_minutes_are_replayed_and_nothing_moves(visit, served, minutes, axe):
-    page = drawn(visit("/topology"))
+    page = drawn(visit("/topology?from=now-3h&to=now"))
     here = places(page)
     page.get_by_role("button", name="Replay").click()
     slider = page.get_by_role("slider", name="Minute shown")
